@@ -1,0 +1,505 @@
+/* load - WebSocket load for an echo server on 127.0.0.1. One thread, one epoll.
+ *
+ * Echo (the default): --connections N connections each keep --in-flight K binary messages of --size S bytes under way:
+ * one goes out for each one that comes back, and all replies found by one read are answered with one send. After
+ * --warmup W seconds the figures of --seconds T seconds are taken.
+ *
+ * Churn: --churn M connections in all, N at a time: connect, one message, its echo, disconnect; --reset-percent P of
+ * them disconnect by RST, the others by the closing handshake. The round-trip time is then from connect to echo.
+ *
+ * Stdout: "start" and "stop" lines when the measured window opens and closes, then one JSON line. With --server-pid
+ * the CPU time of that process (all its threads) is read at the same two moments. A reply that is not the expected
+ * echo ends the program with exit status 1 and a sentence; a connection that is lost counts as an error.
+ *
+ * Both streams of a connection are predictable - frame number n of connection i carries the stamp of (i, n) and then
+ * a fixed pattern - so a connection needs counters only, and no buffers. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+enum {
+    READ_SIZE = 256 << 10,
+    EVENTS = 512,
+    OPENING_MAX = 64,    /* handshakes under way at once while echo's connections open: kind to short backlogs */
+    ADDRESSES = 29,      /* client addresses 127.0.0.2 ... 127.0.0.30: more ports than one address has */
+    SAMPLE_EVERY = 8,    /* messages of one connection per round-trip sample, at least */
+    RESPONSE_MAX = 1024,
+    GRACE_SECONDS = 60,  /* what opening the connections may take beside the time asked for */
+    WINDOW_MAX = 9,      /* seconds of warm-up, and of measurement: servers begin to ping after 20, the load does not */
+    CONNECTION_SHIFT = 40, /* a stamp: the connection's number above its message's number */
+};
+
+#define HANDSHAKE_KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455's sample, and what it must be answered with */
+#define HANDSHAKE_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+static const uint8_t mask[MASK_SIZE] = {0x9D, 0x3A, 0x5E, 0xC7};
+
+static struct {
+    long port, connections, in_flight, size, churn, reset_percent, server_pid;
+    double warmup, seconds;
+    const char *path;
+} options = {.connections = 100, .in_flight = 1, .size = 32, .warmup = 0.5, .seconds = 3, .path = "/"};
+
+enum phase { CONNECTING, UPGRADING, OPEN, CLOSING };
+
+struct connection {
+    int fd;
+    enum phase phase;
+    bool blocked;           /* waits for room to send */
+    uint64_t number;        /* 0, 1, 2 ... over all connections ever opened */
+    uint64_t sent, received; /* whole messages */
+    size_t sent_part, received_part; /* bytes of the next one */
+    uint64_t sample, sampled_at;     /* message whose round trip is being timed; sampled_at is 0 if none is */
+    uint64_t samples;
+    size_t response_size;
+    char response[RESPONSE_MAX + 1]; /* the handshake's, while it is partial */
+};
+
+static int epoll;
+static struct connection *connections;
+static uint64_t opened, settled, lost; /* settled: opened or lost in echo, finished or lost in churn */
+static uint64_t messages;
+static size_t stamp_size; /* a stamp, or as much of it as a message holds */
+static char request[512];
+static int request_size;
+
+static uint8_t *requests; /* in_flight whole masked frames, their stamps filled in before each send */
+static uint64_t mask_twice;
+static size_t request_prefix, request_frame; /* prefix: head and mask */
+static uint8_t reply[HEAD_MAX + sizeof(uint64_t)]; /* how each echo must begin: head and stamp */
+static size_t reply_head, reply_frame;
+
+/* ---- time ---- */
+
+static uint64_t nanoseconds(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t) < 0)
+        die("cannot read a clock: %s", strerror(errno));
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* A histogram of nanoseconds: 32 buckets to the octave, so a percentile is right within about 3 %. */
+enum { STEPS = 32, STEP_BITS = 5, BUCKETS = (64 - STEP_BITS) * STEPS };
+static uint64_t histogram[BUCKETS];
+
+static void record(uint64_t elapsed)
+{
+    uint64_t value = elapsed < STEPS ? STEPS : elapsed;
+    int octave = 63 - __builtin_clzll(value) - STEP_BITS;
+    histogram[octave * STEPS + (value >> octave) % STEPS]++;
+}
+
+static double percentile_us(double share)
+{
+    uint64_t total = 0, seen = 0;
+    for (int i = 0; i < BUCKETS; i++)
+        total += histogram[i];
+    for (int i = 0; i < BUCKETS; i++)
+        if ((seen += histogram[i]) > 0 && (double)seen >= share * (double)total)
+            return ldexp(STEPS + i % STEPS + 0.5, i / STEPS) / 1000;
+    return 0;
+}
+
+/* The measured window: every clock is read when it opens and again when it closes. */
+struct reading {
+    uint64_t wall, own, server, messages, lost;
+};
+
+static struct reading take_reading(const char *moment)
+{
+    clockid_t server = 0;
+    struct reading now = {.messages = messages, .lost = lost};
+    if (options.server_pid > 0) {
+        if (clock_getcpuclockid((pid_t)options.server_pid, &server) != 0)
+            die("process %ld has no CPU clock: is it running?", options.server_pid);
+        now.server = nanoseconds(server);
+    }
+    now.wall = nanoseconds(CLOCK_MONOTONIC);
+    now.own = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+    puts(moment);
+    fflush(stdout);
+    return now;
+}
+
+static void report(struct reading start, struct reading stop)
+{
+    printf("{\"messages\": %llu, \"seconds\": %.6f, \"load_cpu_seconds\": %.6f, \"server_cpu_seconds\": %.6f, "
+           "\"rtt_p50_us\": %.1f, \"rtt_p99_us\": %.1f, \"errors\": %llu}\n",
+           (unsigned long long)(stop.messages - start.messages), (double)(stop.wall - start.wall) / 1e9,
+           (double)(stop.own - start.own) / 1e9, (double)(stop.server - start.server) / 1e9, percentile_us(0.50),
+           percentile_us(0.99), (unsigned long long)stop.lost);
+}
+
+/* ---- frames ---- */
+
+static uint64_t stamp_of(const struct connection *c, uint64_t message)
+{
+    return c->number << CONNECTION_SHIFT | message;
+}
+
+static void prepare_frames(void)
+{
+    size_t size = (size_t)options.size, in_flight = (size_t)options.in_flight;
+    uint8_t first[HEAD_MAX + MASK_SIZE];
+    request_prefix = put_frame_head(first, FIN_BIT | OPCODE_BINARY, MASK_BIT, size);
+    memcpy(first + request_prefix, mask, MASK_SIZE);
+    memcpy(&mask_twice, (uint8_t[]){mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3]}, 8);
+    request_prefix += MASK_SIZE;
+    request_frame = request_prefix + size;
+    if ((requests = malloc(in_flight * request_frame)) == NULL)
+        die("out of memory");
+    for (uint8_t *frame = requests; frame < requests + in_flight * request_frame; frame += request_frame) {
+        memcpy(frame, first, request_prefix);
+        for (size_t i = 0; i < size; i++)
+            frame[request_prefix + i] = (uint8_t)i ^ mask[i % MASK_SIZE];
+    }
+
+    reply_head = put_frame_head(reply, FIN_BIT | OPCODE_BINARY, 0, size);
+    reply_frame = reply_head + size;
+    stamp_size = size < sizeof(uint64_t) ? size : sizeof(uint64_t);
+}
+
+/* Checks the bytes [at, end) of the reply stream; returns how many messages they complete. */
+static uint64_t take_replies(struct connection *c, const uint8_t *at, const uint8_t *end)
+{
+    uint64_t before = c->received;
+    size_t prefix = reply_head + stamp_size;
+    while (at < end) {
+        size_t left = reply_frame - c->received_part, take = (size_t)(end - at) < left ? (size_t)(end - at) : left;
+        if (c->received_part < prefix) {
+            size_t known = prefix - c->received_part;
+            uint64_t stamp = stamp_of(c, c->received);
+            memcpy(reply + reply_head, &stamp, stamp_size);
+            if (memcmp(at, reply + c->received_part, take < known ? take : known) != 0)
+                die("connection %llu: reply %llu is not the echo of its message (wrong opcode, length or payload)",
+                    (unsigned long long)c->number, (unsigned long long)c->received);
+        }
+        at += take;
+        c->received_part += take;
+        if (c->received_part == reply_frame) {
+            c->received_part = 0;
+            c->received++;
+        }
+    }
+    if (c->received > c->sent)
+        die("connection %llu: more replies than messages", (unsigned long long)c->number);
+    return c->received - before;
+}
+
+/* ---- connections ---- */
+
+static void watch(struct connection *c, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = c};
+    if (epoll_ctl(epoll, operation, c->fd, &event) < 0)
+        die("epoll_ctl: %s", strerror(errno));
+}
+
+static void open_connection(struct connection *c)
+{
+    int on = 1;
+    *c = (struct connection){.number = opened++};
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        die("cannot open a socket: %s", strerror(errno));
+    struct sockaddr_in own = {.sin_family = AF_INET},
+                       server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(c->number % ADDRESSES));
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(c->fd, (struct sockaddr *)&own, sizeof own) < 0)
+        die("cannot bind a loopback address: %s", strerror(errno));
+    if (connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
+        die("cannot connect to port %ld: %s", options.port, strerror(errno));
+    c->sampled_at = nanoseconds(CLOCK_MONOTONIC); /* churn times its only message from here */
+    watch(c, EPOLL_CTL_ADD, EPOLLOUT);
+}
+
+/* After a connection has opened (echo) or ended (churn): let its successor begin. */
+static void settle(struct connection *c)
+{
+    settled++;
+    if (options.churn > 0 && opened < (uint64_t)options.churn)
+        open_connection(c);
+    else if (options.churn == 0 && opened < (uint64_t)options.connections)
+        open_connection(&connections[opened]);
+}
+
+static void lose(struct connection *c)
+{
+    bool was_opening = c->phase <= UPGRADING;
+    close(c->fd);
+    lost++;
+    if (options.churn > 0 || was_opening)
+        settle(c);
+}
+
+static void reset(struct connection *c)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(c->fd);
+    settle(c);
+}
+
+static void begin_close(struct connection *c)
+{
+    uint8_t frame[] = {FIN_BIT | OPCODE_CLOSE, MASK_BIT | 2, mask[0], mask[1], mask[2], mask[3],
+                       1000 >> 8 ^ mask[0], (1000 & 0xFF) ^ mask[1]};
+    c->phase = CLOSING;
+    if (send(c->fd, frame, sizeof frame, MSG_NOSIGNAL) != sizeof frame)
+        lose(c);
+}
+
+/* Sends what the number of messages in flight allows. */
+static void send_messages(struct connection *c)
+{
+    uint64_t count = c->received + (uint64_t)options.in_flight - c->sent;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t masked = stamp_of(c, c->sent + i) ^ mask_twice;
+        memcpy(requests + i * request_frame + request_prefix, &masked, stamp_size);
+    }
+    if (c->sampled_at == 0 && c->sent >= c->sample + SAMPLE_EVERY) {
+        c->sample = c->sent + c->samples++ % count; /* each place within a burst has its turn */
+        c->sampled_at = nanoseconds(CLOCK_MONOTONIC);
+    }
+    ssize_t size = send(c->fd, requests + c->sent_part, count * request_frame - c->sent_part, MSG_NOSIGNAL);
+    if (size < 0 && errno != EAGAIN) {
+        lose(c);
+        return;
+    }
+    size_t done = c->sent_part + (size < 0 ? 0 : (size_t)size);
+    c->sent += done / request_frame;
+    c->sent_part = done % request_frame;
+    bool blocked = done < count * request_frame;
+    if (blocked != c->blocked)
+        watch(c, EPOLL_CTL_MOD, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    c->blocked = blocked;
+}
+
+static void send_request(struct connection *c)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0 || send(c->fd, request, (size_t)request_size, MSG_NOSIGNAL) != request_size) {
+        lose(c);
+        return;
+    }
+    c->phase = UPGRADING;
+    watch(c, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static void read_response(struct connection *c)
+{
+    ssize_t got = recv(c->fd, c->response + c->response_size, RESPONSE_MAX - c->response_size, 0);
+    if (got <= 0) {
+        if (got == 0 || errno != EAGAIN)
+            lose(c);
+        return;
+    }
+    c->response_size += (size_t)got;
+    c->response[c->response_size] = '\0';
+    char *blank = strstr(c->response, "\r\n\r\n");
+    if (blank == NULL && c->response_size < RESPONSE_MAX)
+        return;
+    if (strncmp(c->response, "HTTP/1.1 101 ", 13) != 0 || strstr(c->response, HANDSHAKE_ACCEPT) == NULL)
+        die("the server refuses the handshake: %.*s", (int)strcspn(c->response, "\r\n"), c->response);
+    if (blank == NULL || blank[4] != '\0')
+        die("the server's handshake is too long, or it speaks first");
+    c->phase = OPEN;
+    if (options.churn > 0)
+        send_messages(c);
+    else
+        settle(c);
+}
+
+static void read_replies(struct connection *c)
+{
+    static uint8_t buffer[READ_SIZE];
+    ssize_t got = recv(c->fd, buffer, READ_SIZE, 0);
+    if (got <= 0) {
+        if (got == 0 || errno != EAGAIN)
+            lose(c);
+        return;
+    }
+    uint64_t count = take_replies(c, buffer, buffer + got);
+    messages += count;
+    if (c->sampled_at != 0 && c->received > c->sample) {
+        record(nanoseconds(CLOCK_MONOTONIC) - c->sampled_at);
+        c->sampled_at = 0;
+    }
+    if (options.churn == 0 && count > 0)
+        send_messages(c);
+    else if (count > 0 && (long)(c->number * (uint64_t)options.reset_percent % 100) < options.reset_percent)
+        reset(c);
+    else if (count > 0)
+        begin_close(c);
+}
+
+/* The server answers a close frame with its own, or just goes. */
+static void read_close(struct connection *c)
+{
+    uint8_t frame[HEAD_MAX];
+    ssize_t got = recv(c->fd, frame, sizeof frame, 0);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (got > 0 && frame[0] != (FIN_BIT | OPCODE_CLOSE))
+        die("connection %llu: a close frame is answered with something else", (unsigned long long)c->number);
+    close(c->fd);
+    settle(c);
+}
+
+static void serve(struct connection *c, uint32_t events)
+{
+    if (c->phase == CONNECTING)
+        send_request(c);
+    else if (c->phase == UPGRADING)
+        read_response(c);
+    else if (c->phase == CLOSING)
+        read_close(c);
+    else if (events & ~(uint32_t)EPOLLOUT)
+        read_replies(c);
+    else
+        send_messages(c);
+}
+
+static uint64_t serve_batch(void)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(epoll, events, EVENTS, 10);
+    for (int i = 0; i < count; i++)
+        serve(events[i].data.ptr, events[i].events);
+    return nanoseconds(CLOCK_MONOTONIC);
+}
+
+/* ---- the two runs ---- */
+
+static void run_echo(void)
+{
+    for (long i = 0; i < options.connections && i < OPENING_MAX; i++)
+        open_connection(&connections[i]);
+    while (settled < (uint64_t)options.connections)
+        serve_batch();
+    if (lost > 0)
+        die("%llu of %ld connections could not be opened", (unsigned long long)lost, options.connections);
+    for (long i = 0; i < options.connections; i++) {
+        connections[i].sampled_at = 0;
+        send_messages(&connections[i]);
+    }
+
+    uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(options.warmup * 1e9);
+    while (serve_batch() < end)
+        ;
+    memset(histogram, 0, sizeof histogram);
+    struct reading start = take_reading("start");
+    end = start.wall + (uint64_t)(options.seconds * 1e9);
+    while (serve_batch() < end)
+        ;
+    report(start, take_reading("stop"));
+}
+
+static void run_churn(void)
+{
+    struct reading start = take_reading("start");
+    for (long i = 0; i < options.connections && i < options.churn; i++)
+        open_connection(&connections[i]);
+    while (settled < (uint64_t)options.churn)
+        serve_batch();
+    report(start, take_reading("stop"));
+}
+
+static void give_up(int signal_number)
+{
+    static const char sentence[] = "the server is too slow or does not answer: giving up\n";
+    (void)signal_number;
+    _exit(write(STDERR_FILENO, sentence, sizeof sentence - 1) > 0 ? 1 : 2);
+}
+
+static double number_between(const char *name, const char *text, double least, double most)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= least && value <= most))
+        die("--%s must be between %g and %g", name, least, most);
+    return value;
+}
+
+static void parse_options(int argc, char **argv)
+{
+    enum { PORT, PATH, CONNECTIONS, IN_FLIGHT, SIZE, WARMUP, SECONDS, CHURN, RESET_PERCENT, SERVER_PID };
+    static const struct option table[] = {
+        [PORT] = {"port", 1, NULL, PORT},
+        [PATH] = {"path", 1, NULL, PATH},
+        [CONNECTIONS] = {"connections", 1, NULL, CONNECTIONS},
+        [IN_FLIGHT] = {"in-flight", 1, NULL, IN_FLIGHT},
+        [SIZE] = {"size", 1, NULL, SIZE},
+        [WARMUP] = {"warmup", 1, NULL, WARMUP},
+        [SECONDS] = {"seconds", 1, NULL, SECONDS},
+        [CHURN] = {"churn", 1, NULL, CHURN},
+        [RESET_PERCENT] = {"reset-percent", 1, NULL, RESET_PERCENT},
+        [SERVER_PID] = {"server-pid", 1, NULL, SERVER_PID},
+        {NULL, 0, NULL, 0},
+    };
+    int which;
+    while ((which = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        const char *name = which == '?' ? NULL : table[which].name;
+        switch (which) {
+        case PORT: options.port = (long)number_between(name, optarg, 1, UINT16_MAX); break;
+        case PATH: options.path = optarg; break;
+        case CONNECTIONS: options.connections = (long)number_between(name, optarg, 1, 100000); break;
+        case IN_FLIGHT: options.in_flight = (long)number_between(name, optarg, 1, 1024); break;
+        case SIZE: options.size = (long)number_between(name, optarg, 0, 1 << 24); break;
+        case WARMUP: options.warmup = number_between(name, optarg, 0, WINDOW_MAX); break;
+        case SECONDS: options.seconds = number_between(name, optarg, 0.01, WINDOW_MAX); break;
+        case CHURN: options.churn = (long)number_between(name, optarg, 1, 1000000); break;
+        case RESET_PERCENT: options.reset_percent = (long)number_between(name, optarg, 0, 100); break;
+        case SERVER_PID: options.server_pid = (long)number_between(name, optarg, 1, INT32_MAX); break;
+        default: exit(1); /* getopt has said why */
+        }
+    }
+    if (options.port == 0)
+        die("--port is needed");
+    if (options.churn > 0)
+        options.in_flight = 1;
+}
+
+int main(int argc, char **argv)
+{
+    parse_options(argc, argv);
+    prepare_frames();
+    request_size = snprintf(request, sizeof request,
+                            "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Key: " HANDSHAKE_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                            options.path, options.port);
+    if (request_size >= (int)sizeof request)
+        die("the path is too long");
+    if ((connections = calloc((size_t)options.connections, sizeof *connections)) == NULL)
+        die("out of memory");
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    signal(SIGALRM, give_up);
+    if (options.churn > 0) {
+        alarm(GRACE_SECONDS + (unsigned)options.churn / 100);
+        run_churn();
+    } else {
+        alarm(GRACE_SECONDS + (unsigned)(options.warmup + options.seconds));
+        run_echo();
+    }
+    free(connections);
+    free(requests);
+    return 0;
+}

@@ -1,0 +1,17 @@
+"""The compiled core. Its map is the .pxd files; nothing in here is public.
+
+Each module may import those above it, never those below:
+
+    buffer      growable bytes
+    timers      deadlines by a timing wheel
+    waiter      what a task waits on, woken in place
+    http        request heads (no I/O)
+    websocket   frames and messages (no I/O)
+    inbox       the receive queue of one WebSocket
+    connection  one socket's bytes, flow control and deadlines; what a driver must provide
+    http_session, websocket_session   the two protocols, on a connection
+    topics      who gets what is published
+    context     the compiled half of hyperws.Context
+    reactor     the driver on a poller of its own
+    portable    the driver on asyncio transports
+"""

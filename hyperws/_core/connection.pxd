@@ -1,0 +1,105 @@
+"""One peer's socket: bytes to send, flow control, deadlines and the end; and what a driver must provide.
+
+    Driver  ──feeds──▶  Connection  ──feeds──▶  Session (HttpSession, later WebSocketSession)
+            ◀─transmit─              ◀─write──
+"""
+
+from libc.stdint cimport uint8_t
+
+from hyperws._core.bounds cimport Bounds
+from hyperws._core.buffer cimport Buffer
+from hyperws._core.timers cimport Timed, Timers
+from hyperws._core.waiter cimport Operation, Waiter
+
+
+cdef class Driver:
+    cdef readonly object loop
+    cdef readonly object app           # makes the first session: app.session(connection); hears of faults
+    cdef readonly Bounds bounds
+    cdef Timers timers
+    cdef readonly set connections      # until the socket is closed and the handler has ended
+    cdef dict addresses                # IP address: number of open sockets
+    cdef readonly size_t open_sockets
+    cdef double now                    # the loop's clock when the present batch began
+    cdef Buffer cork                   # what the connection in `corked` was given to send in this batch
+    cdef Connection corked
+    cdef list dirty                    # connections with something to send at the end of the turn
+    cdef bint flushing                 # that end is in sight already
+    cdef object drained                # a future for when there are no connections, or None
+
+    cdef bint admits(self, object address)
+    cdef int add(self, Connection connection) except -1
+    cdef int retire(self, Connection connection) except -1
+    cdef int fault(self, Connection connection, object error) except -1
+    cdef int schedule_flush(self) except -1
+    cdef int flush(self) except -1
+
+    # a driver's own part
+    cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2
+    cdef int watch(self, Connection connection) except -1
+    cdef int end_output(self, Connection connection) except -1
+    cdef int disconnect(self, Connection connection) except -1
+
+
+cdef class Session:
+    cdef readonly Connection connection
+    cdef public object task            # the handler's task while it runs, or None
+
+    cdef size_t feed(self, uint8_t *data, size_t size) except? 0
+    cdef int end_of_input(self) except -1
+    cdef int lost(self) except -1
+    cdef int sent(self) except -1
+    cdef double deadline(self)
+    cdef int overdue(self, double now) except -1
+    cdef object closed_error(self)
+
+
+cdef class Connection(Timed):
+    cdef readonly Driver driver
+    cdef readonly Session session
+    cdef readonly str client           # "address:port", or the path of a Unix socket
+    cdef object address                # the address alone, by which connections are counted
+    cdef int fd                        # the reactor's, -1 once closed
+    cdef object transport              # the portable driver's, None once closed
+    cdef int watched                   # the reactor's: what the poller watches
+    cdef Buffer out
+    cdef double last_read
+    cdef double gone_at                # when the socket was closed
+    cdef bint gone
+    cdef bint paused                   # nothing is read for now
+    cdef bint blocked                  # the socket takes nothing for now
+    cdef bint dirty
+    cdef bint discarding               # what comes in is thrown away
+    cdef bint finishing                # disconnect when all is sent
+    cdef bint ending                   # end the output when all is sent, then wait for the peer's end
+    cdef list waiters                  # of tasks that wait for the peer to take more, or for the end
+
+    cdef int use(self, Session session) except -1
+    cdef int received(self, uint8_t *data, size_t size) except -1
+    cdef int end_of_input(self) except -1
+    cdef int writable(self) except -1
+    cdef int lost(self) except -1
+
+    cdef Buffer *outgoing(self) except NULL
+    cdef int written(self) except -1
+    cdef int write(self, const uint8_t *data, size_t size) except -1
+    cdef size_t unsent(self) noexcept
+    cdef int flush(self) except -1
+    cdef int pause_reading(self) except -1
+    cdef int resume_reading(self) except -1
+    cdef int finish(self) except -1
+    cdef int finish_politely(self) except -1
+    cdef int abort(self) except -1
+    cdef int rearm(self) except -1
+    cdef Operation drain(self)
+    cdef Operation wait_gone(self)
+    cdef int wake_waiters(self) except -1
+
+
+cdef class Drain(Operation):
+    cdef Connection connection
+    cdef Waiter waiter
+    cdef bint until_gone
+
+
+cdef tuple describe_peer(object address)

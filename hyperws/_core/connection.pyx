@@ -1,0 +1,429 @@
+from hyperws.errors import ConnectionClosed
+
+cimport cython
+from libc.math cimport INFINITY
+
+from hyperws._core.bounds cimport Bounds
+from hyperws._core.buffer cimport (
+    Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
+)
+from hyperws._core.timers cimport Timed, Timers
+from hyperws._core.waiter cimport Operation, Waiter, enable_send
+
+cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
+cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
+
+
+cdef class Driver:
+    """Keeps the connections of one server. Subclasses do the input and output."""
+
+    def __init__(self, loop, limits, app):
+        self.loop = loop
+        self.bounds = Bounds(limits)
+        self.app = app
+        self.timers = Timers(loop)
+        self.connections = set()
+        self.addresses = {}
+        self.dirty = []
+        self.now = loop.time()
+
+    def __dealloc__(self):
+        buffer_free(&self.cork)
+
+    def start(self, sockets):
+        """Take connections from the listening `sockets`, which stay the caller's to close."""
+        raise NotImplementedError
+
+    def stop_listening(self):
+        raise NotImplementedError
+
+    def close(self):
+        """Release what the driver holds, once there are no connections."""
+        self.timers.stop()
+
+    def wait_drained(self):
+        """A future that is done as soon as every socket is closed and every handler has ended."""
+        self.drained = self.loop.create_future()
+        if not self.connections:
+            self.drained.set_result(None)
+        return self.drained
+
+    def abort_all(self):
+        """Close every socket at once."""
+        cdef Connection connection
+        for connection in list(self.connections):
+            connection.abort()
+
+    cdef bint admits(self, object address):
+        """Whether the limits let in one more connection, from `address`."""
+        return (
+            self.open_sockets < self.bounds.max_connections
+            and self.addresses.get(address, 0) < self.bounds.max_connections_per_address
+        )
+
+    cdef int add(self, Connection connection) except -1:
+        """Keep a connection that already has its session."""
+        self.open_sockets += 1
+        self.addresses[connection.address] = self.addresses.get(connection.address, 0) + 1
+        self.connections.add(connection)
+        connection.last_read = self.now
+        connection.rearm()
+        return 0
+
+    cdef int retire(self, Connection connection) except -1:
+        """Forget a connection whose socket is closed and whose handler has ended."""
+        self.timers.disarm(connection)
+        self.connections.discard(connection)
+        if self.drained is not None and not self.connections and not self.drained.done():
+            self.drained.set_result(None)
+        return 0
+
+    cdef int fault(self, Connection connection, object error) except -1:
+        """Something in here or in a hook of the application raised: this connection can't go on."""
+        self.app.fault(connection.client, error)
+        connection.abort()
+        return 0
+
+    cdef int schedule_flush(self) except -1:
+        if not self.flushing:
+            self.flushing = True
+            self.loop.call_soon(self.end_of_turn)
+        return 0
+
+    def end_of_turn(self):
+        self.flush()
+
+    cdef int flush(self) except -1:
+        """Send what connections were given since the last time, one send each."""
+        cdef Connection connection
+        self.flushing = False
+        while self.dirty:
+            batch = self.dirty
+            self.dirty = []
+            for connection in batch:
+                connection.dirty = False
+                try:
+                    connection.flush()
+                except Exception as error:
+                    self.fault(connection, error)
+        return 0
+
+    cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
+        """Give the socket up to `size` bytes, without waiting. Returns how many it took, -1 if it failed."""
+        raise NotImplementedError
+
+    cdef int watch(self, Connection connection) except -1:
+        """Act on a change of `connection.paused` or `connection.blocked`."""
+        raise NotImplementedError
+
+    cdef int end_output(self, Connection connection) except -1:
+        """Tell the peer that nothing more will come."""
+        raise NotImplementedError
+
+    cdef int disconnect(self, Connection connection) except -1:
+        """Close the socket."""
+        raise NotImplementedError
+
+
+cdef class Session:
+    """What a connection speaks at present."""
+
+    def handler_ended(self):
+        """Call this when `task` has ended."""
+        self.task = None
+        if self.connection.gone:
+            self.connection.driver.retire(self.connection)
+
+    @property
+    def busy(self):
+        """Whether a handler runs."""
+        return self.task is not None
+
+    def go_away(self):
+        """The server stops: end what can be ended."""
+        raise NotImplementedError
+
+    cdef size_t feed(self, uint8_t *data, size_t size) except? 0:
+        """Take bytes from the peer, and change them at will. Returns how many were for this session."""
+        raise NotImplementedError
+
+    cdef int end_of_input(self) except -1:
+        """The peer sends no more bytes."""
+        raise NotImplementedError
+
+    cdef int lost(self) except -1:
+        """The socket was closed."""
+        raise NotImplementedError
+
+    cdef int sent(self) except -1:
+        """The socket took everything, after it had been blocked."""
+        return 0
+
+    cdef double deadline(self):
+        """When `overdue` wants to be called, if things stay as they are; INFINITY for never."""
+        raise NotImplementedError
+
+    cdef int overdue(self, double now) except -1:
+        raise NotImplementedError
+
+    cdef object closed_error(self):
+        """The ConnectionClosed that a late call gets."""
+        return ConnectionClosed(1006)
+
+
+cdef class Connection(Timed):
+    def __cinit__(self, Driver driver, str client, address):
+        self.driver = driver
+        self.client = client
+        self.address = address
+        self.fd = -1
+
+    def __dealloc__(self):
+        buffer_free(&self.out)
+
+    cdef int use(self, Session session) except -1:
+        self.session = session
+        return 0
+
+    # ----------------------------------------------------------------------- from the driver
+
+    cdef int received(self, uint8_t *data, size_t size) except -1:
+        """Hand the bytes of one read to the session; what it sends meanwhile leaves in one send."""
+        cdef Driver driver = self.driver
+        cdef Session session
+        cdef size_t taken
+        self.last_read = driver.now
+        driver.corked = self
+        try:
+            while size and not self.discarding and not self.gone:
+                session = self.session
+                taken = session.feed(data, size)
+                data += taken
+                size -= taken
+            self.flush()
+        finally:
+            driver.corked = None
+            buffer_clear(&driver.cork)
+        return 0
+
+    cdef int end_of_input(self) except -1:
+        if self.discarding:
+            self.lost()
+        elif not self.gone:
+            self.session.end_of_input()
+        return 0
+
+    cdef int writable(self) except -1:
+        if self.blocked and not self.gone:
+            self.blocked = False
+            self.driver.watch(self)
+            self.flush()
+            if not self.gone and not self.blocked:
+                self.session.sent()
+        return 0
+
+    cdef int lost(self) except -1:
+        """The socket is of no more use: close it, and tell everyone who waits."""
+        cdef Driver driver = self.driver
+        if self.gone:
+            return 0
+        self.gone = True
+        self.gone_at = driver.loop.time()
+        buffer_free(&self.out)
+        if driver.corked is self:
+            buffer_clear(&driver.cork)
+        driver.disconnect(self)
+        driver.open_sockets -= 1
+        if driver.addresses[self.address] == 1:
+            del driver.addresses[self.address]
+        else:
+            driver.addresses[self.address] -= 1
+        self.session.lost()
+        self.wake_waiters()
+        if self.session.task is None:
+            driver.retire(self)
+        else:
+            driver.timers.arm(self, self.gone_at + driver.bounds.handler_grace)
+        return 0
+
+    cdef int expired(self, double now) except -1:
+        if self.gone:
+            if self.session.task is not None:
+                self.session.task.cancel()
+            return 0
+        try:
+            if self.session.deadline() <= now:
+                self.session.overdue(now)
+        except Exception as error:
+            self.driver.fault(self, error)
+        if not self.gone:
+            self.rearm()
+        return 0
+
+    # ---------------------------------------------------------------------- from the session
+
+    cdef Buffer *outgoing(self) except NULL:
+        """Append here what is to be sent, then call `written`."""
+        if self.driver.corked is self and not buffer_size(&self.out):
+            return &self.driver.cork
+        return &self.out
+
+    cdef int written(self) except -1:
+        cdef Driver driver = self.driver
+        cdef size_t waiting = buffer_size(&self.out)
+        if driver.corked is self and not waiting:
+            if buffer_size(&driver.cork) > CORK_SIZE:
+                self.flush()
+        elif not self.blocked:
+            if waiting > CORK_SIZE:
+                self.flush()
+            elif not self.dirty:
+                self.dirty = True
+                driver.dirty.append(self)
+                driver.schedule_flush()
+        return 0
+
+    cdef int write(self, const uint8_t *data, size_t size) except -1:
+        buffer_append(self.outgoing(), data, size)
+        return self.written()
+
+    cdef size_t unsent(self) noexcept:
+        """Bytes that the socket has not taken yet."""
+        cdef size_t size = buffer_size(&self.out)
+        if self.driver.corked is self:
+            size += buffer_size(&self.driver.cork)
+        return size
+
+    cdef int flush(self) except -1:
+        """Give the socket all it takes."""
+        cdef Driver driver = self.driver
+        cdef Buffer *source = self.outgoing()
+        cdef size_t size = buffer_size(source)
+        cdef Py_ssize_t taken
+        if self.gone:
+            return 0
+        if size and not self.blocked:
+            taken = driver.transmit(self, buffer_start(source), size)
+            if taken < 0:
+                return self.lost()
+            if source is &self.out:
+                buffer_consume(source, taken)
+            else:
+                buffer_append(&self.out, buffer_start(source) + taken, size - taken)
+                if source.capacity > CORK_KEPT:
+                    buffer_free(source)
+                else:
+                    buffer_clear(source)
+            if buffer_size(&self.out):
+                self.blocked = True
+                driver.watch(self)
+        if not buffer_size(&self.out):
+            if self.finishing:
+                return self.lost()
+            if self.ending:
+                self.ending = False
+                driver.end_output(self)
+        if self.waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
+            self.wake_waiters()
+        return 0
+
+    cdef int pause_reading(self) except -1:
+        if not self.paused:
+            self.paused = True
+            if not self.gone:
+                self.driver.watch(self)
+        return 0
+
+    cdef int resume_reading(self) except -1:
+        if self.paused:
+            self.paused = False
+            if not self.gone:
+                self.driver.watch(self)
+        return 0
+
+    cdef int finish(self) except -1:
+        """Close the socket as soon as everything is sent."""
+        self.discarding = True
+        self.finishing = True
+        if not self.gone and not self.unsent():
+            return self.lost()
+        return self.rearm()
+
+    cdef int finish_politely(self) except -1:
+        """End the output as soon as everything is sent, then wait for the peer to close.
+
+        A socket that is closed while bytes of its peer lie unread is reset, and what was just sent to the
+        peer may then never be seen (RFC 9112, section 9.6).
+        """
+        self.discarding = True
+        self.ending = True
+        self.resume_reading()
+        if not self.gone and not self.unsent():
+            self.flush()
+        return self.rearm()
+
+    cdef int abort(self) except -1:
+        return self.lost()
+
+    cdef int rearm(self) except -1:
+        """The session's deadline may have come nearer."""
+        if not self.gone:
+            self.driver.timers.arm(self, self.session.deadline())
+        return 0
+
+    cdef Operation drain(self):
+        """Wait until the peer has taken most of what it was sent."""
+        cdef Drain operation = Drain.__new__(Drain)
+        operation.connection = self
+        return operation
+
+    cdef Operation wait_gone(self):
+        """Wait until the socket is closed."""
+        cdef Drain operation = Drain.__new__(Drain)
+        operation.connection = self
+        operation.until_gone = True
+        return operation
+
+    cdef int wake_waiters(self) except -1:
+        cdef Waiter waiter
+        if self.waiters is not None:
+            waiters = self.waiters
+            self.waiters = None
+            for waiter in waiters:
+                waiter.wake()
+        return 0
+
+
+@cython.final
+cdef class Drain(Operation):
+    cdef object step(self):
+        cdef Connection connection = self.connection
+        if connection.gone:
+            if not self.until_gone:
+                raise connection.session.closed_error()
+            self.finished = True
+            return None
+        if not self.until_gone and connection.unsent() <= connection.driver.bounds.send_queue // 4:
+            self.finished = True
+            return None
+        if connection.waiters is None:
+            connection.waiters = []
+        self.waiter = Waiter(connection.driver.loop)
+        connection.waiters.append(self.waiter)
+        return self.waiter
+
+    cdef int abandon(self) except -1:
+        if self.connection.waiters is not None and self.waiter in self.connection.waiters:
+            self.connection.waiters.remove(self.waiter)
+        return 0
+
+
+enable_send(Drain)
+
+
+cdef tuple describe_peer(object address):
+    """(host, client) for the (host, port, …) that Python gives for a peer; a Unix socket's have no name."""
+    if not isinstance(address, tuple):
+        return "unix", "unix"
+    host, port = address[:2]
+    return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,115 @@
+from hyperws.errors import UsageError
+
+from hyperws._core.http cimport Request
+from hyperws._core.topics cimport Topics
+from hyperws._core.waiter cimport DONE
+from hyperws._core.websocket_session cimport OPEN, WebSocketSession
+
+
+cdef class BaseContext:
+    def __init__(self, Request request not None, str client not None, Topics topics not None):
+        self.request = request
+        self.client = client
+        self.topics = topics
+
+    def attach_websocket(self, WebSocketSession websocket not None):
+        self.websocket = websocket
+
+    cdef int need_websocket(self, str method) except -1:
+        if self.websocket is None:
+            raise UsageError(f"{method}() is for WebSockets, and this is an HTTP request: see ctx.is_websocket")
+        return 0
+
+    def receive(self):
+        """Wait for the next message: `str` for a text message, `bytes` for a binary one.
+
+        Raises ConnectionClosed once the connection has ended and all its messages have been taken.
+        Cancelling it loses no message.
+        """
+        self.need_websocket("receive")
+        if self.websocket.inbox is None:
+            raise UsageError("this route's messages go to on_message: give it a coroutine handler to receive()")
+        return self.websocket.inbox.receive(False)
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        self.need_websocket("async for")
+        if self.websocket.inbox is None:
+            raise UsageError("this route's messages go to on_message: give it a coroutine handler to iterate")
+        return self.websocket.inbox.receive(True)
+
+    def send(self, message=None):
+        """Send a message: `str` as text, bytes-like as binary. On HTTP, send the response, as `respond` does.
+
+        The message is queued at the call; awaiting the result waits while the peer is slow. Raises
+        ConnectionClosed where the connection has ended, UsageError where `message` is neither.
+        """
+        if self.websocket is None:
+            return self.respond(message)
+        return self.websocket.send(message)
+
+    def close(self, code=1000, reason=""):
+        """Start the closing handshake (RFC 6455, section 7). Awaiting the result waits for its end.
+
+        `code` is 1000 or one that may be sent (section 7.4), `reason` at most 123 bytes of UTF-8.
+        Closing twice does nothing. Raises UsageError for a code or reason that must not be sent.
+        """
+        self.need_websocket("close")
+        return self.websocket.close(code, reason)
+
+    def ping(self):
+        """Send a ping. Awaiting the result waits for the pong and gives the round-trip time in seconds."""
+        self.need_websocket("ping")
+        return self.websocket.ping()
+
+    def subscribe(self, topic):
+        """Get what is published to `topic` (str), until `unsubscribe` or the end of the connection."""
+        self.need_websocket("subscribe")
+        if self.websocket.state != OPEN:
+            raise self.websocket.closed_error()
+        self.topics.join(self.websocket, topic)
+        return DONE
+
+    def unsubscribe(self, topic):
+        """Get no more of `topic`."""
+        self.need_websocket("unsubscribe")
+        self.topics.leave(self.websocket, topic)
+        return DONE
+
+    def publish(self, topic, message):
+        """Send `message` to the other subscribers of `topic`. Returns how many they are."""
+        return self.topics.publish_to(topic, message, self.websocket)
+
+    @property
+    def is_websocket(self):
+        """Whether this is a WebSocket, rather than one HTTP request."""
+        return self.websocket is not None
+
+    @property
+    def closed(self):
+        """Whether the connection has ended, or its end has begun."""
+        if self.websocket is None:
+            return self.http_closed()
+        return self.websocket.state != OPEN
+
+    @property
+    def close_code(self):
+        """The code of the close frame, None while open; 1005 and 1006 as in RFC 6455, section 7.4.1."""
+        return None if self.websocket is None else self.websocket.close_code or None
+
+    @property
+    def close_reason(self):
+        """The reason in the close frame, None while open."""
+        return None if self.websocket is None else self.websocket.close_reason
+
+    @property
+    def latency(self):
+        """Seconds that the last answered ping took, None before the first."""
+        return None if self.websocket is None or self.websocket.latency < 0 else self.websocket.latency
+
+    @property
+    def took_text(self):
+        """Whether the last message received was text."""
+        return self.websocket.inbox is not None and self.websocket.inbox.took_text

@@ -1,0 +1,50 @@
+"""HTTP/1.1 request heads, without I/O: bytes in, a Request or a BadRequest out."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+cdef extern from "head.h":
+    enum:
+        HW_HEAD_TOO_MANY, HW_HEAD_UNSUPPORTED_VERSION
+
+    struct hw_span:
+        uint32_t at, size
+
+    struct hw_header:
+        hw_span name, value
+
+    struct hw_head:
+        hw_span method, target
+        int minor
+        size_t count
+        hw_header *headers
+        size_t capacity
+
+    ptrdiff_t hw_head_end(const uint8_t *data, size_t size, size_t *scan) noexcept
+    int hw_head_parse(const uint8_t *data, size_t size, hw_head *head) noexcept
+    const char *hw_head_error_text(int error) noexcept
+
+
+cdef class Request:
+    cdef readonly bytes head              # as it came, checked
+    cdef public bytes body
+    cdef readonly str method
+    cdef readonly str target
+    cdef readonly str path, query         # of the target, not decoded
+    cdef readonly int minor_version       # of HTTP/1.x
+    cdef readonly str host                # None where there was none (HTTP/1.0)
+    cdef readonly str origin              # None where there was none
+    cdef readonly bint keep_alive
+    cdef readonly bint expects_continue
+    cdef readonly bint wants_websocket    # Upgrade names websocket
+    cdef readonly size_t content_length
+    cdef bint chunked, upgrade_listed
+    cdef bytes websocket_key, websocket_version
+
+
+cdef class RequestParser:
+    cdef hw_header *headers
+    cdef size_t capacity, max_head_size, max_body_size
+
+    cdef size_t find_end(self, const uint8_t *data, size_t size, size_t *scan) except? 0
+    cdef Request parse(self, const uint8_t *data, size_t size)
+    cdef int interpret(self, Request request, const uint8_t *data, hw_head *head) except -1

@@ -1,0 +1,193 @@
+from hyperws.errors import BadRequest
+
+from libc.math cimport INFINITY
+from libc.stdint cimport uint8_t
+
+from hyperws._core.buffer cimport (
+    Buffer, buffer_append, buffer_consume, buffer_free, buffer_size, buffer_start,
+)
+from hyperws._core.connection cimport Connection, Session
+from hyperws._core.http cimport Request, RequestParser
+from hyperws._core.websocket_session cimport WebSocketSession
+
+
+cdef class HttpSession(Session):
+    """Reads requests and hands each to `app.request(session, request)`, the next after `done()`."""
+
+    def __init__(self, Connection connection, RequestParser parser):
+        self.connection = connection
+        self.parser = parser
+        self.since = connection.driver.now
+
+    def __dealloc__(self):
+        buffer_free(&self.pending)
+
+    cdef size_t feed(self, uint8_t *data, size_t size) except? 0:
+        cdef size_t taken
+        if self.answering or buffer_size(&self.pending):
+            buffer_append(&self.pending, data, size)
+            if not self.answering:
+                self.take_pending()
+            elif buffer_size(&self.pending) > self.parser.max_head_size:
+                self.connection.pause_reading()     # a peer that sends ahead waits its turn
+            return size
+        taken = self.consume(data, size)
+        if self.connection.session is self:
+            buffer_append(&self.pending, data + taken, size - taken)
+            taken = size
+        return taken
+
+    def resume(self):
+        """Go on with the requests that came while another was being answered."""
+        try:
+            if not self.answering and not self.connection.discarding and not self.connection.gone:
+                self.take_pending()
+        except Exception as error:
+            self.connection.driver.fault(self.connection, error)
+
+    cdef int take_pending(self) except -1:
+        cdef Buffer rest
+        cdef size_t taken = self.consume(buffer_start(&self.pending), buffer_size(&self.pending))
+        if taken:
+            buffer_consume(&self.pending, taken)
+        if self.connection.session is not self and buffer_size(&self.pending):
+            rest = self.pending     # the first frames came with the handshake
+            self.pending = Buffer(NULL, 0, 0, 0)
+            try:
+                self.connection.received(buffer_start(&rest), buffer_size(&rest))
+            finally:
+                buffer_free(&rest)
+        return 0
+
+    cdef size_t consume(self, const uint8_t *data, size_t size) except? 0:
+        """Take requests from `data` until one must be answered first. Returns how many bytes they were."""
+        cdef size_t taken = 0
+        cdef size_t head
+        cdef Request request
+        try:
+            while taken < size and not self.answering and not self.connection.discarding:
+                if self.request is None:
+                    head = self.take_head(data + taken, size - taken)
+                    taken += head
+                request = self.request
+                if request is None:
+                    break
+                if request.wants_websocket:
+                    self.dispatch()     # whatever follows is no body: a handshake with one is refused
+                elif size - taken >= request.content_length:
+                    request.body = data[taken:taken + request.content_length]
+                    taken += request.content_length
+                    self.dispatch()
+                else:
+                    break
+                if self.connection.session is not self:
+                    break
+        except BadRequest as error:
+            self.request = None
+            self.answering = True
+            self.connection.driver.app.bad_request(self, error)
+            return size
+        return taken
+
+    cdef size_t take_head(self, const uint8_t *data, size_t size) except? 0:
+        cdef size_t skipped = 0
+        cdef size_t end
+        if size >= 2 and not self.scan and data[0] == c"\r" and data[1] == c"\n":
+            skipped = 2     # one empty line before a request is passed over (RFC 9112, section 2.2)
+        end = self.parser.find_end(data + skipped, size - skipped, &self.scan)
+        if not end:
+            return skipped
+        self.scan = 0
+        self.request = self.parser.parse(data + skipped, end)
+        if self.request.chunked and not self.request.wants_websocket:
+            raise BadRequest(411, "send the request body with a Content-Length, not chunked")
+        if self.request.expects_continue and self.request.content_length > size - skipped - end:
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return skipped + end
+
+    cdef int dispatch(self) except -1:
+        cdef Request request = self.request
+        self.request = None
+        self.answering = True
+        self.connection.driver.app.request(self, request)
+        return self.connection.rearm()
+
+    # ------------------------------------------------------------ for the one who answers
+
+    def write(self, bytes data not None):
+        """Send bytes of a response. Returns an awaitable for when the peer has taken most of them."""
+        if self.connection.gone:
+            raise self.closed_error()
+        self.connection.write(data, len(data))
+        return self.connection.drain()
+
+    def done(self, bint keep_alive):
+        """The response is complete."""
+        if self.connection.gone or self.connection.session is not self:
+            return
+        self.since = self.connection.driver.loop.time()
+        if not keep_alive or self.input_ended:
+            self.connection.finish_politely()
+            return
+        self.answering = False
+        self.served = True
+        self.connection.resume_reading()
+        self.connection.rearm()
+        if buffer_size(&self.pending):
+            self.connection.driver.loop.call_soon(self.resume)
+
+    def go_away(self):
+        """The server stops: close, unless a request is being answered."""
+        if not self.answering:
+            self.connection.finish()
+
+    def abort(self):
+        """Close at once, without an end to the response."""
+        self.connection.abort()
+
+    def upgrade(self, bytes head not None):
+        """Answer with `head` and go on as a WebSocket. Returns its session."""
+        cdef WebSocketSession session = WebSocketSession(self.connection)
+        self.connection.write(head, len(head))
+        self.connection.use(session)
+        return session
+
+    @property
+    def closed(self):
+        return self.connection.gone
+
+    @property
+    def client(self):
+        return self.connection.client
+
+    def wait_closed(self):
+        return self.connection.wait_gone()
+
+    # --------------------------------------------------------------- from the connection
+
+    cdef int end_of_input(self) except -1:
+        self.input_ended = True
+        if self.answering:
+            self.connection.pause_reading()     # the answer may still be wanted
+        else:
+            self.connection.finish()
+        return 0
+
+    cdef int lost(self) except -1:
+        return 0
+
+    cdef double deadline(self):
+        if self.connection.discarding:
+            return self.since + self.connection.driver.bounds.close_timeout
+        if self.answering:
+            return INFINITY
+        if self.request is None and not buffer_size(&self.pending) and self.served:
+            return self.since + self.connection.driver.bounds.idle_timeout
+        return self.since + self.connection.driver.bounds.handshake_timeout
+
+    cdef int overdue(self, double now) except -1:
+        if self.connection.discarding or not buffer_size(&self.pending):
+            self.connection.abort()
+        else:
+            self.connection.driver.app.bad_request(self, BadRequest(408, "the request took too long"))
+        return 0

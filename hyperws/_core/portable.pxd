@@ -1,0 +1,14 @@
+"""The driver on asyncio transports, for where the reactor can't serve."""
+
+from libc.stdint cimport uint8_t
+
+from hyperws._core.connection cimport Connection, Driver
+from hyperws._core.http cimport RequestParser
+
+
+cdef class Portable(Driver):
+    cdef bytearray incoming        # one read's bytes, to be unmasked in place
+    cdef RequestParser parser
+    cdef object nodelay
+    cdef list servers
+    cdef bint listening

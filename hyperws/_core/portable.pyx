@@ -1,0 +1,135 @@
+import asyncio
+import socket as sockets_module
+
+cimport cython
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from hyperws._core.connection cimport Connection, Driver, describe_peer
+from hyperws._core.http cimport RequestParser
+from hyperws._core.http_session cimport HttpSession
+
+cdef Py_ssize_t WRITE_SIZE = 65536      # given to a transport at once, so that its own buffer stays short
+
+
+@cython.final
+cdef class Portable(Driver):
+    def __init__(self, loop, limits, app, nodelay):
+        super().__init__(loop, limits, app)
+        self.incoming = bytearray()
+        self.parser = RequestParser(
+            self.bounds.max_head_size, self.bounds.max_headers, self.bounds.max_body_size
+        )
+        self.nodelay = nodelay
+        self.servers = []
+
+    async def start(self, sockets):
+        for socket in sockets:
+            if socket.family == getattr(sockets_module, "AF_UNIX", None):
+                create = self.loop.create_unix_server
+            else:
+                create = self.loop.create_server
+            self.servers.append(await create(lambda: Protocol(self), sock=socket))
+
+    def stop_listening(self):
+        for server in self.servers:
+            server.close()
+
+    cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
+        cdef Py_ssize_t taken = 0, piece
+        while taken < <Py_ssize_t> size and not connection.blocked:    # the transport may block it
+            piece = min(<Py_ssize_t> size - taken, WRITE_SIZE)
+            connection.transport.write(data[taken:taken + piece])
+            taken += piece
+        return taken
+
+    cdef int watch(self, Connection connection) except -1:
+        if connection.paused:
+            connection.transport.pause_reading()
+        else:
+            connection.transport.resume_reading()
+        return 0
+
+    cdef int end_output(self, Connection connection) except -1:
+        if connection.transport.can_write_eof():
+            connection.transport.write_eof()
+        return 0
+
+    cdef int disconnect(self, Connection connection) except -1:
+        if connection.finishing:
+            connection.transport.close()    # sends what the transport still holds
+            self.loop.call_later(self.bounds.close_timeout, connection.transport.abort)
+        else:
+            connection.transport.abort()
+        connection.transport = None
+        return 0
+
+
+class Protocol(asyncio.Protocol):
+    """What a transport calls."""
+
+    __slots__ = ("driver", "connection")
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.connection = None
+
+    def connection_made(self, transport):
+        cdef Portable driver = self.driver
+        cdef Connection connection
+        host, client = describe_peer(transport.get_extra_info("peername"))
+        if not driver.admits(host):
+            transport.abort()
+            return
+        if not driver.nodelay and ":" in client:
+            # asyncio switches it on for every transport
+            transport.get_extra_info("socket").setsockopt(
+                sockets_module.IPPROTO_TCP, sockets_module.TCP_NODELAY, 0
+            )
+        driver.now = driver.loop.time()
+        connection = Connection(driver, client, host)
+        connection.transport = transport
+        connection.use(HttpSession(connection, driver.parser))
+        transport.set_write_buffer_limits(high=WRITE_SIZE)
+        self.connection = connection
+        driver.add(connection)
+
+    def data_received(self, bytes data):
+        cdef Portable driver = self.driver
+        cdef Connection connection = self.connection
+        cdef size_t size = len(data)
+        if connection is None or connection.gone:
+            return
+        if size > <size_t> len(driver.incoming):
+            driver.incoming = bytearray(size)
+        memcpy(<char *> driver.incoming, <const char *> data, size)
+        driver.now = driver.loop.time()
+        try:
+            connection.received(<uint8_t *> <char *> driver.incoming, size)
+        except Exception as error:
+            driver.fault(connection, error)
+
+    def eof_received(self):
+        cdef Connection connection = self.connection
+        if connection is not None:
+            try:
+                connection.end_of_input()
+            except Exception as error:
+                self.driver.fault(connection, error)
+        return True     # the connection decides when the transport is closed
+
+    def pause_writing(self):
+        cdef Connection connection = self.connection
+        connection.blocked = True
+
+    def resume_writing(self):
+        cdef Connection connection = self.connection
+        try:
+            connection.writable()
+        except Exception as error:
+            self.driver.fault(connection, error)
+
+    def connection_lost(self, error):
+        cdef Connection connection = self.connection
+        if connection is not None:
+            connection.lost()

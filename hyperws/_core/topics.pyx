@@ -1,0 +1,58 @@
+from hyperws.errors import UsageError
+
+cimport cython
+
+from hyperws._core.websocket cimport HW_BINARY, HW_TEXT
+from hyperws._core.websocket import encode_frame
+from hyperws._core.websocket_session cimport WebSocketSession
+
+
+@cython.final
+cdef class Topics:
+    def __cinit__(self):
+        self.members = {}
+
+    cdef int join(self, WebSocketSession session, str topic) except -1:
+        if session.hub is None:
+            session.hub = self
+            session.topics = set()
+        session.topics.add(topic)
+        self.members.setdefault(topic, {})[session] = None
+        return 0
+
+    cdef int leave(self, WebSocketSession session, str topic) except -1:
+        if session.topics is not None and topic in session.topics:
+            session.topics.remove(topic)
+            members = self.members[topic]
+            del members[session]
+            if not members:
+                del self.members[topic]     # an empty topic costs nothing
+        return 0
+
+    def leave_all(self, WebSocketSession session):
+        for topic in list(session.topics):
+            self.leave(session, topic)
+        session.hub = None
+        session.topics = None
+
+    cdef Py_ssize_t publish_to(self, str topic, object message, object exclude) except -1:
+        cdef WebSocketSession session
+        cdef Py_ssize_t reached = 0
+        if isinstance(message, str):
+            frame = encode_frame(HW_TEXT, (<str> message).encode())
+        else:
+            try:
+                frame = encode_frame(HW_BINARY, bytes(memoryview(message)))
+            except TypeError:
+                raise UsageError(
+                    f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first"
+                ) from None
+        # a copy, as a subscriber that is given up for being too slow leaves while this goes on
+        for session in tuple(self.members.get(topic, ())):
+            if session is not exclude:
+                reached += session.send_shared(frame)
+        return reached
+
+    def publish(self, str topic not None, message, exclude=None):
+        """Send `message` to every subscriber of `topic` but the session `exclude`. Returns their number."""
+        return self.publish_to(topic, message, exclude)

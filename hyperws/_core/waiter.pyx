@@ -1,0 +1,153 @@
+"""A task that awaits something of hyperws is suspended on a Waiter, which looks like a future to it.
+
+asyncio's Task takes any object that has `_asyncio_future_blocking`, `add_done_callback`, `result` and
+`cancel` for a future. A Waiter has just these, so that the driver can call the task's wake-up itself,
+in the task's own context, instead of sending it once more through the event loop.
+"""
+
+from asyncio import CancelledError
+
+cimport cython
+from cpython.object cimport PyObject, PyTypeObject
+
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    ctypedef PySendResult (*sendfunc)(object, object, PyObject **)
+    void Py_INCREF(object)
+
+cdef extern from *:
+    """
+    static void hw_set_send(PyTypeObject *type, sendfunc send) {
+        type->tp_as_async->am_send = send;
+        PyType_Modified(type);
+    }
+    """
+    void hw_set_send(PyTypeObject *type, sendfunc send) noexcept
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Waiter:
+    """One suspension of one task."""
+
+    def __cinit__(self, loop):
+        self.loop = loop
+        self._asyncio_future_blocking = True
+
+    cdef int wake(self) except -1:
+        """Let the task go on in the loop's next turn: right wherever a task may be running."""
+        if not self.woken:
+            self.woken = True
+            if self.callback is not None:
+                self.loop.call_soon(self.callback, self, context=self.context)
+        return 0
+
+    cdef int wake_in_place(self) except -1:
+        """Let the task go on now. Only where no task is running: in a driver's own callback."""
+        if self.woken or self.callback is None:
+            return self.wake()
+        try:
+            PyContext_Enter(self.context)
+        except RuntimeError:    # somebody is inside that context already
+            return self.wake()
+        self.woken = True
+        try:
+            self.callback(self)
+        finally:
+            PyContext_Exit(self.context)
+        return 0
+
+    # what a Task asks of a future
+
+    def get_loop(self):
+        return self.loop
+
+    def add_done_callback(self, callback, *, context=None):
+        self.callback = callback
+        self.context = context
+        if self.woken:
+            self.loop.call_soon(callback, self, context=context)
+
+    def cancel(self, msg=None):
+        if self.woken:
+            return False
+        self.cancelled = True
+        self.cancel_message = msg
+        self.wake()
+        return True
+
+    def result(self):
+        if self.cancelled:
+            raise CancelledError() if self.cancel_message is None else CancelledError(self.cancel_message)
+
+
+cdef class Operation:
+    """An awaitable that is started already and may be awaited, given to a task, or ignored.
+
+    It has what `collections.abc.Coroutine` asks for, so that `asyncio.create_task` takes it.
+    """
+
+    cdef object step(self):
+        """Set `finished` and return the result, or return the Waiter to wait on before the next step."""
+        raise NotImplementedError
+
+    cdef int abandon(self) except -1:
+        """Nobody waits any more."""
+        return 0
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    def send(self, value):
+        result = self.step()
+        if self.finished:
+            raise StopIteration(result)
+        return result
+
+    def throw(self, kind, value=None, traceback=None):
+        self.abandon()
+        error = kind if isinstance(kind, BaseException) else kind() if value is None else value
+        raise error if traceback is None else error.with_traceback(traceback)
+
+    def close(self):
+        self.abandon()
+
+
+cdef PySendResult send_slot(object operation, object value, PyObject **result) except PYGEN_ERROR:
+    returned = (<Operation> operation).step()
+    Py_INCREF(returned)
+    result[0] = <PyObject *> returned
+    return PYGEN_RETURN if (<Operation> operation).finished else PYGEN_NEXT
+
+
+cdef int enable_send(type operation) except -1:
+    """Give an Operation type the slot by which `await` gets a result without a StopIteration.
+
+    Cython has no syntax for it; call this once for every type that overrides `step`.
+    """
+    hw_set_send(<PyTypeObject *> operation, <sendfunc> send_slot)
+    return 0
+
+
+@cython.final
+cdef class Done(Operation):
+    """What there is nothing to wait for."""
+
+    cdef object step(self):
+        self.finished = True
+        return None
+
+
+enable_send(Done)
+DONE = Done()

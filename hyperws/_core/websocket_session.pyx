@@ -1,0 +1,291 @@
+from hyperws.errors import ConnectionClosed, UsageError
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport INFINITY
+from libc.stdint cimport uint8_t, uint64_t
+
+from hyperws._core.bounds cimport Bounds
+from hyperws._core.connection cimport Connection, Session
+from hyperws._core.inbox cimport Inbox
+from hyperws._core.waiter cimport DONE, Operation, Waiter, enable_send
+from hyperws._core.websocket cimport (
+    CLOSE, FAILED, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG, HW_TEXT, MESSAGE, NEED_DATA, PING, Event,
+    FrameReader, append_frame, hw_opcode, is_close_code,
+)
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
+
+
+cdef class WebSocketSession(Session):
+    def __init__(self, Connection connection):
+        cdef Bounds bounds = connection.driver.bounds
+        self.connection = connection
+        self.reader = FrameReader(bounds.max_message_size, bounds.max_message_frames)
+        self.latency = -1
+
+    def queue(self):
+        """Keep messages until `receive` takes them."""
+        self.inbox = Inbox(self.connection)
+
+    def listen(self, context, callback):
+        """Call `callback(context, message)` for each message as it is read."""
+        self.context = context
+        self.callback = callback
+
+    # --------------------------------------------------------------- from the connection
+
+    cdef size_t feed(self, uint8_t *data, size_t size) except? 0:
+        cdef uint8_t *at = data
+        cdef const uint8_t *end = data + size
+        cdef Event event
+        self.pinged_at = 0      # any byte is a sign of life
+        while True:
+            event = self.reader.next(&at, end)
+            if event == MESSAGE:
+                self.deliver()
+            elif event == NEED_DATA:
+                break
+            else:
+                self.handle(event)
+        if self.inbox is not None:
+            self.inbox.wake_in_place()
+        return size
+
+    cdef int deliver(self) except -1:
+        message = self.reader.message
+        self.reader.message = None
+        if self.state != OPEN:
+            return 0
+        if self.callback is None:
+            return self.inbox.put(message)
+        try:
+            self.callback(self.context, message)
+        except ConnectionClosed:
+            self.start_closing(1000, "")
+        except Exception as error:
+            self.connection.driver.app.fault(self.connection.client, error)
+            self.start_closing(1011, "")
+        return 0
+
+    cdef int handle(self, Event event) except -1:
+        if event == PING:
+            self.answer_ping(self.reader.message)
+        elif event == CLOSE:
+            if self.state == OPEN:
+                self.send_close(self.reader.close_code, self.reader.close_reason)
+            self.ended(self.reader.close_code, self.reader.close_reason)
+            self.connection.finish()
+        elif event == FAILED:
+            if self.state == OPEN:
+                self.send_close(self.reader.close_code, self.reader.close_reason)
+            self.ended(self.reader.close_code, self.reader.close_reason)
+            self.connection.finish_politely()
+        else:
+            self.take_pong(self.reader.message)
+        return 0
+
+    cdef int answer_ping(self, bytes payload) except -1:
+        if self.state == OPEN:
+            if self.connection.blocked:
+                self.late_pong = payload    # the latest is the one to answer (RFC 6455, section 5.5.3)
+            else:
+                self.send_frame(HW_PONG, payload, len(payload))
+        return 0
+
+    cdef int sent(self) except -1:
+        if self.late_pong is not None:
+            payload, self.late_pong = self.late_pong, None
+            self.answer_ping(payload)
+        return 0
+
+    cdef int end_of_input(self) except -1:
+        return self.connection.abort()
+
+    cdef int lost(self) except -1:
+        if self.state != CLOSED:
+            self.ended(self.close_code or 1006, self.close_reason or "")
+        return 0
+
+    cdef double deadline(self):
+        cdef Bounds bounds = self.connection.driver.bounds
+        cdef double read = self.connection.last_read
+        if self.state != OPEN:
+            return self.closing_since + bounds.close_timeout
+        if self.pinged_at:
+            return min(self.pinged_at + bounds.ping_timeout, read + bounds.idle_timeout)
+        return min(read + bounds.ping_interval, read + bounds.idle_timeout)
+
+    cdef int overdue(self, double now) except -1:
+        cdef Bounds bounds = self.connection.driver.bounds
+        if self.state != OPEN:
+            self.connection.abort()
+        elif now >= self.connection.last_read + bounds.idle_timeout:
+            self.start_closing(1001, "idle for too long")
+        elif self.pinged_at:
+            self.start_closing(1011, "no answer to a ping")
+        else:
+            self.send_ping()
+        return 0
+
+    # ----------------------------------------------------------------------- the closing
+
+    cdef int send_close(self, int code, str reason) except -1:
+        cdef bytes payload = b"" if code == 1005 else code.to_bytes(2) + reason.encode()
+        return self.send_frame(HW_CLOSE, payload, len(payload))
+
+    cdef int ended(self, int code, str reason) except -1:
+        """Nothing more is received: from here on every call says so, with this code."""
+        cdef Waiter waiter
+        self.state = CLOSED
+        self.closing_since = self.connection.driver.loop.time()
+        if not self.close_code:
+            self.close_code = code
+            self.close_reason = reason
+        if self.inbox is not None:
+            self.inbox.close(self.closed_error())
+        if self.hub is not None:
+            self.hub.leave_all(self)
+        if self.ping_waiters is not None:
+            for waiter in self.ping_waiters:
+                waiter.wake()
+            self.ping_waiters = None
+        self.callback = self.context = None
+        return 0
+
+    cdef int start_closing(self, int code, str reason) except -1:
+        """Begin the closing handshake from this side; what was queued before it goes out before it."""
+        if self.state == OPEN:
+            self.send_close(code, reason)
+            self.state = CLOSING
+            self.close_code = code
+            self.close_reason = reason
+            self.closing_since = self.connection.driver.loop.time()
+            if self.inbox is not None:
+                self.inbox.close(self.closed_error())
+            if self.hub is not None:
+                self.hub.leave_all(self)
+            self.connection.resume_reading()    # the peer's close frame may stand behind a full queue
+            self.connection.rearm()
+        return 0
+
+    cdef object closed_error(self):
+        return ConnectionClosed(self.close_code, self.close_reason)
+
+    def go_away(self):
+        """The server stops."""
+        self.start_closing(1001, "the server is going away")
+
+    def close(self, int code, str reason not None):
+        """Start the closing handshake. Returns an awaitable for its end."""
+        if not is_close_code(code):
+            raise UsageError(f"close code {code} must not be sent: use 1000, or 3000 to 4999 of your own")
+        if len(reason.encode()) > 123:
+            raise UsageError("a close reason has at most 123 bytes: shorten it")
+        self.start_closing(code, reason)
+        return self.connection.wait_gone()
+
+    # ----------------------------------------------------------------------- the sending
+
+    cdef int send_frame(self, hw_opcode opcode, const uint8_t *payload, size_t size) except -1:
+        append_frame(self.connection.outgoing(), opcode, payload, size)
+        return self.connection.written()
+
+    cdef int check_room(self) except -1:
+        """Raise where nothing more may be sent; give up a peer that is too far behind."""
+        if self.state != OPEN:
+            raise self.closed_error()
+        if self.connection.unsent() > self.connection.driver.bounds.send_queue:
+            self.ended(1013, "too slow")
+            self.connection.abort()
+            raise self.closed_error()
+        return 0
+
+    def send(self, message):
+        """Send a message. Returns an awaitable for when the peer has taken most of what it was sent."""
+        cdef Py_ssize_t size
+        cdef const char *text
+        cdef Py_buffer view
+        self.check_room()
+        if type(message) is bytes:
+            self.send_frame(HW_BINARY, <const uint8_t *> message, len(<bytes> message))
+        elif isinstance(message, str):
+            text = PyUnicode_AsUTF8AndSize(message, &size)
+            self.send_frame(HW_TEXT, <const uint8_t *> text, size)
+        else:
+            try:
+                PyObject_GetBuffer(message, &view, PyBUF_SIMPLE)
+            except (TypeError, BufferError):
+                raise UsageError(
+                    f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first"
+                ) from None
+            try:
+                self.send_frame(HW_BINARY, <const uint8_t *> view.buf, view.len)
+            finally:
+                PyBuffer_Release(&view)
+        if self.connection.unsent() > self.connection.driver.bounds.send_queue // 4:
+            return self.connection.drain()
+        return DONE
+
+    cdef bint send_shared(self, bytes frame) except -1:
+        """Send a frame that others get too. Returns whether it was possible."""
+        try:
+            self.check_room()
+        except ConnectionClosed:
+            return False
+        self.connection.write(frame, len(frame))
+        return True
+
+    def ping(self):
+        """Send a ping. Returns an awaitable for its round-trip time in seconds."""
+        cdef Pong operation
+        self.check_room()
+        self.send_ping()
+        operation = Pong.__new__(Pong)
+        operation.session = self
+        operation.number = self.pings
+        return operation
+
+    cdef int send_ping(self) except -1:
+        self.pings += 1
+        self.pinged_at = self.ping_sent_at = self.connection.driver.loop.time()
+        payload = str(self.pings).encode()
+        self.send_frame(HW_PING, payload, len(payload))
+        return self.connection.rearm()
+
+    cdef int take_pong(self, bytes payload) except -1:
+        """The answer to the latest ping; others are a sign of life only (RFC 6455, section 5.5.3)."""
+        cdef Waiter waiter
+        if self.pings > self.pongs and payload == str(self.pings).encode():
+            self.pongs = self.pings
+            self.latency = self.connection.driver.loop.time() - self.ping_sent_at
+            if self.ping_waiters is not None:
+                waiters, self.ping_waiters = self.ping_waiters, None
+                for waiter in waiters:
+                    waiter.wake()
+        return 0
+
+
+@cython.final
+cdef class Pong(Operation):
+    cdef object step(self):
+        cdef WebSocketSession session = self.session
+        if session.pongs >= self.number:
+            self.finished = True
+            return session.latency
+        if session.state == CLOSED:
+            raise session.closed_error()
+        if session.ping_waiters is None:
+            session.ping_waiters = []
+        self.waiter = Waiter(session.connection.driver.loop)
+        session.ping_waiters.append(self.waiter)
+        return self.waiter
+
+    cdef int abandon(self) except -1:
+        if self.session.ping_waiters is not None and self.waiter in self.session.ping_waiters:
+            self.session.ping_waiters.remove(self.waiter)
+        return 0
+
+
+enable_send(Pong)

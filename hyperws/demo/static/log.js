@@ -1,0 +1,20 @@
+// A log of lines, the newest at the bottom. Everything is put in as text, never as markup.
+
+const MOST_LINES = 200;
+
+// `kind` is the line's CSS class; `before` and `after` are small print around the text.
+export function addLine(log, kind, text, { before, after } = {}) {
+  const line = document.createElement("p");
+  line.className = kind;
+  for (const [tag, content] of [["small", before], ["span", text], ["small", after]]) {
+    if (content === undefined) continue;
+    const part = document.createElement(tag);
+    part.textContent = content;
+    line.append(part);
+  }
+
+  const atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  log.append(line);
+  if (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
+  if (atBottom) log.scrollTop = log.scrollHeight; // a reader who has scrolled up is left in peace
+}

@@ -1,0 +1,66 @@
+"""Every bound that a server keeps, in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from hyperws.errors import ConfigurationError
+
+KiB = 1024
+MiB = 1024 * KiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a peer may use up. Each has a safe default; `None` means no bound.
+
+    Raises ConfigurationError for a value that is not a positive number (whole, unless it is a time).
+    """
+
+    max_message_size: int | None = MiB
+    """Bytes of one WebSocket message. A longer one closes the connection with 1009."""
+    max_message_frames: int | None = 4096
+    """Frames of one WebSocket message. One of more closes the connection with 1008."""
+    max_head_size: int | None = 16 * KiB
+    """Bytes of one HTTP request head. A longer one is answered with 431."""
+    max_headers: int | None = 100
+    """Headers of one HTTP request. One with more is answered with 431."""
+    max_body_size: int | None = MiB
+    """Bytes of one HTTP request body. A longer one is answered with 413."""
+    max_connections: int | None = None
+    """Connections at a time. Further ones are closed as they come."""
+    max_connections_per_address: int | None = None
+    """Connections at a time from one IP address. Further ones are closed as they come."""
+    receive_queue: int | None = 256 * KiB
+    """Bytes of messages that wait for `receive()`, each counted with 64 more for its keeping. Above it the
+    connection is not read, so that TCP holds the peer back."""
+    send_queue: int | None = MiB
+    """Bytes that wait for a slow peer. Above a quarter of it, awaiting `send()` waits until an eighth is left;
+    a peer that is given more while all of it waits is cut off, with close code 1013."""
+    handshake_timeout: float | None = 10.0
+    """Seconds for a request, from its connection or the answer before it, until all of it has come."""
+    idle_timeout: float | None = 60.0
+    """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket."""
+    ping_interval: float | None = 20.0
+    """Seconds without a byte from a WebSocket's peer until it is sent a ping."""
+    ping_timeout: float | None = 20.0
+    """Seconds for any sign of life after a ping, until the connection is closed with 1011."""
+    close_timeout: float | None = 10.0
+    """Seconds for the peer's part of closing, until the socket is closed all the same."""
+    handler_grace: float | None = 10.0
+    """Seconds for a handler whose peer is gone, until it is cancelled."""
+    shutdown_grace: float | None = 10.0
+    """Seconds for everything to end when the server stops, until it is cut off."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            time = field.type == "float | None"
+            if isinstance(value, bool) or not isinstance(value, (int, float) if time else int):
+                kind = "seconds" if time else "a whole number"
+                raise ConfigurationError(f"Limits.{field.name} takes {kind} or None, not {value!r}")
+            if not 0 < value < math.inf:
+                raise ConfigurationError(f"Limits.{field.name} must be above 0, or None for no bound")

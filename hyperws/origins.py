@@ -1,0 +1,49 @@
+"""Which web pages may open a WebSocket: the defence against cross-site hijacking (RFC 6455, section 10.2)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from hyperws.errors import ConfigurationError
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def parse_origin(origin: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port) of an origin (RFC 6454, section 7). Raises ValueError where it is none."""
+    parts = urlsplit(origin)
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise ValueError(f"{origin!r} is no origin")
+    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
+
+
+def checked_origins(origins: list[str] | str) -> frozenset[tuple[str, str, int | None]] | str:
+    """What `allowed_origins` was given, in the form in which origins are compared."""
+    if origins == "*":
+        return "*"
+    if isinstance(origins, str):
+        raise ConfigurationError(f"allowed_origins takes a list of origins or '*', not {origins!r}")
+    try:
+        return frozenset(parse_origin(origin) for origin in origins)
+    except (ValueError, AttributeError) as error:
+        raise ConfigurationError(f"{error}: write it as in 'https://example.com'") from None
+
+
+def origin_allowed(
+    origin: str | None, host: str | None, allowed: frozenset[tuple[str, str, int | None]] | str | None
+) -> bool:
+    """Whether a page of `origin` may connect. None as `allowed` means: only pages of this very `host`.
+
+    A client that sends no Origin is not a browser, and could send any: it is let in.
+    """
+    if origin is None or allowed == "*":
+        return True
+    try:
+        parsed = parse_origin(origin)
+        if allowed is not None:
+            return parsed in allowed
+        scheme, name, port = parsed
+        same = urlsplit(f"//{host or ''}")
+        return same.hostname == name and (same.port or DEFAULT_PORTS[scheme]) == port
+    except ValueError:
+        return False

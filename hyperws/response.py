@@ -1,0 +1,103 @@
+"""HTTP responses as bytes (RFC 9112, section 4)."""
+
+from __future__ import annotations
+
+import re
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from hyperws.errors import UsageError
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+WITHOUT_BODY = (204, 304)
+
+
+class Response:
+    """A response as it is put together; bytes once it is sent."""
+
+    __slots__ = ("status", "headers", "body")
+
+    def __init__(self, status: int = 200, body: bytes = b"") -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self.body = body
+
+    def set_status(self, status: int) -> None:
+        if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+            raise UsageError(f"{status!r} is no status of a response: use one from 200 to 599")
+        self.status = status
+
+    def set_header(self, name: str, value: str) -> None:
+        """Set a header, in place of one of the same name."""
+        if not TOKEN.fullmatch(name):
+            raise UsageError(f"{name!r} is no header name: use letters, digits and hyphens")
+        if not FIELD_VALUE.fullmatch(value):
+            raise UsageError(f"the header {name!r} has a character that a header can't have, such as a line end")
+        self.headers[name.lower()] = value
+
+    def set_body(self, body: object) -> None:
+        """Set the body: `str` as UTF-8, or bytes-like."""
+        kind = "application/octet-stream"
+        if isinstance(body, str):
+            body = body.encode()
+            kind = "text/plain; charset=utf-8"
+        elif not isinstance(body, bytes):
+            try:
+                body = bytes(memoryview(body))  # type: ignore[arg-type]
+            except TypeError:
+                raise UsageError(
+                    f"a body is a str or bytes-like, not {type(body).__name__}: serialise it first"
+                ) from None
+        self.body = body
+        self.headers.setdefault("content-type", kind)
+
+    def head(self, *, length: int | None, keep_alive: bool) -> bytes:
+        """The head, for a body of `length` bytes, or in chunks where that is None."""
+        lines = dict(self.headers)
+        if self.status not in WITHOUT_BODY:
+            if length is not None:
+                lines["content-length"] = str(length)
+            elif keep_alive:
+                lines["transfer-encoding"] = "chunked"
+        lines.setdefault("date", http_date())
+        if not keep_alive:
+            lines["connection"] = "close"
+        return encode_head(self.status, lines)
+
+    def encode(self, *, keep_alive: bool, head_only: bool = False) -> bytes:
+        """The whole response; `head_only` for the answer to a HEAD request."""
+        head = self.head(length=len(self.body), keep_alive=keep_alive)
+        return head if head_only or self.status in WITHOUT_BODY else head + self.body
+
+
+def encode_head(status: int, headers: dict[str, str]) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [f"HTTP/1.1 {status} {phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def plain(status: int, text: str, **headers: str) -> Response:
+    """A response that says `text`; underscores in the names of `headers` stand for hyphens."""
+    response = Response(status)
+    response.set_body(text + "\n")
+    for name, value in headers.items():
+        response.set_header(name.replace("_", "-"), value)
+    return response
+
+
+_date: tuple[int, str] = (0, "")
+
+
+def http_date() -> str:
+    """The present time as in RFC 9110, section 5.6.7, made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True))
+    return _date[1]

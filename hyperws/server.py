@@ -1,0 +1,430 @@
+"""`Server`: its options, its routes, and its life from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType, TracebackType
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
+
+from hyperws._core.connection import Driver
+from hyperws._core.portable import Portable
+from hyperws._core.topics import Topics
+from hyperws.application import Application
+from hyperws.context import Context
+from hyperws.errors import ConfigurationError, RouteError, UsageError
+from hyperws.limits import Limits
+from hyperws.listening import SocketOption, listen_tcp, listen_unix
+from hyperws.origins import checked_origins
+from hyperws.routing import Handler, MessageCallback, Router
+
+try:
+    import uvloop
+except ImportError:  # pragma: not on Windows
+    uvloop = None
+
+if sys.platform != "win32":
+    from hyperws._core.reactor import Reactor
+
+logger = logging.getLogger("hyperws")
+
+HandlerType = TypeVar("HandlerType", bound=Callable[[Context], Awaitable[None]])
+
+
+class Options(TypedDict, total=False):
+    """What `Server(...)` takes: each is a method of the same name too."""
+
+    host: str
+    port: int
+    unix_socket: str
+    backlog: int
+    ttl: int
+    enable_linger: int
+    ws_buffer_size: int
+    http_buffer_size: int
+    limits: Limits
+    allowed_origins: list[str] | Literal["*"]
+    driver: Literal["reactor", "portable"]
+
+
+class Server:
+    """Serves WebSockets and HTTP on one port.
+
+    Every option is a chainable method: `Server(port=1)` is `Server().port(1)`. All of them must be set before
+    the server starts. Raises ConfigurationError for an option or value that makes no sense.
+    """
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self.router = Router()
+        self.topics = Topics()
+        self.origins: Any = None
+        self.stopping = False
+        self._host = "127.0.0.1"
+        self._port = 60000
+        self._unix_socket: str | None = None
+        self._backlog = 4096
+        self._nodelay = True
+        self._socket_options: dict[str, SocketOption] = {}
+        self._ws_buffer_size = 65536
+        self._http_buffer_size = 16384
+        self._limits = Limits()
+        self._driver_name = "reactor" if sys.platform != "win32" else "portable"
+        self._driver: Driver | None = None
+        self._sockets: list[socket.socket] = []
+        self._stopped: asyncio.Future[None] | None = None
+        for name, value in options.items():
+            if name not in Options.__annotations__:
+                known = ", ".join(Options.__annotations__)
+                raise ConfigurationError(f"Server has no option {name!r}: it has {known}")
+            getattr(self, name)(value)
+
+    # ------------------------------------------------------------------------------ options
+
+    def host(self, host: str) -> Self:
+        """Listen on this address or name; "0.0.0.0" and "::" are every address. Default: "127.0.0.1"."""
+        self._set("_host", host, isinstance(host, str) and host != "", "host takes an address or a name")
+        return self
+
+    def port(self, port: int) -> Self:
+        """Listen on this TCP port; 0 picks a free one, which `address` tells. Default: 60000."""
+        self._set("_port", port, is_int(port, 0, 65535), "port takes a number from 0 to 65535")
+        return self
+
+    def unix_socket(self, path: str) -> Self:
+        """Listen on a Unix socket at this path, and on no TCP port."""
+        usable = isinstance(path, str) and path != "" and hasattr(socket, "AF_UNIX")
+        self._set("_unix_socket", path, usable, "unix_socket takes a path, on a system that has Unix sockets")
+        return self
+
+    def backlog(self, backlog: int) -> Self:
+        """How many connections may wait to be accepted. Default: 4096."""
+        self._set("_backlog", backlog, is_int(backlog, 1), "backlog takes a number from 1 up")
+        return self
+
+    def enable_nodelay(self) -> Self:
+        """Send small messages at once (TCP_NODELAY). This is the default."""
+        self._set("_nodelay", True)
+        return self
+
+    def disable_nodelay(self) -> Self:
+        """Let TCP gather small messages."""
+        self._set("_nodelay", False)
+        return self
+
+    def enable_linger(self, seconds: int) -> Self:
+        """SO_LINGER: how long closing may wait for unsent bytes; 0 resets the connection instead."""
+        self._set("_linger", seconds, is_int(seconds, 0), "enable_linger takes whole seconds from 0 up")
+        linger = struct.pack("ii", 1, seconds)
+        self._socket_options["linger"] = (socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return self
+
+    def disable_linger(self) -> Self:
+        """Leave it to the system to send what is left after closing. This is the default."""
+        self._set("_linger", None)
+        self._socket_options.pop("linger", None)
+        return self
+
+    def ttl(self, hops: int) -> Self:
+        """How many hops packets may take (IP_TTL)."""
+        self._set("_ttl", hops, is_int(hops, 1, 255), "ttl takes a number from 1 to 255")
+        self._socket_options["ttl"] = (socket.IPPROTO_IP, socket.IP_TTL, hops)
+        return self
+
+    def ws_buffer_size(self, size: int) -> Self:
+        """Bytes that one read of a WebSocket asks for; never a limit of messages. Default: 65536."""
+        fits = is_int(size, 1024, 1 << 24)
+        self._set("_ws_buffer_size", size, fits, "ws_buffer_size takes bytes from 1024 to 16777216")
+        return self
+
+    def http_buffer_size(self, size: int) -> Self:
+        """Bytes that one read of an HTTP connection asks for; never a limit of requests. Default: 16384."""
+        fits = is_int(size, 1024, 1 << 24)
+        self._set("_http_buffer_size", size, fits, "http_buffer_size takes bytes from 1024 to 16777216")
+        return self
+
+    def limits(self, limits: Limits) -> Self:
+        """What a peer may use up."""
+        self._set("_limits", limits, isinstance(limits, Limits), "limits takes a Limits(...)")
+        return self
+
+    def allowed_origins(self, origins: list[str] | Literal["*"]) -> Self:
+        """The web pages that may open a WebSocket, as in ["https://example.com"]; "*" for all.
+
+        By default only pages of the very host that the request names may. Clients that send no Origin are not
+        browsers, and are always let in.
+        """
+        self._set("origins", checked_origins(origins))
+        return self
+
+    def driver(self, name: Literal["reactor", "portable"]) -> Self:
+        """What does the input and output: the "reactor" with a poller of its own, the default where there is
+        one, or "portable" on the event loop's transports. The environment's HYPERWS_DRIVER overrides it."""
+        self._set("_driver_name", name, name in ("reactor", "portable"), "driver takes 'reactor' or 'portable'")
+        return self
+
+    def _set(self, attribute: str, value: Any, valid: bool = True, rule: str = "") -> None:
+        if self._driver is not None:
+            raise UsageError("options must be set before the server starts")
+        if not valid:
+            raise ConfigurationError(f"{rule}, not {value!r}")
+        setattr(self, attribute, value)
+
+    # ------------------------------------------------------------------------------- routes
+
+    @overload
+    def route(
+        self,
+        pattern: str,
+        handler: None = None,
+        *,
+        methods: list[str] | None = None,
+        websocket: bool | None = None,
+        on_message: None = None,
+    ) -> Callable[[HandlerType], HandlerType]: ...
+
+    @overload
+    def route(
+        self,
+        pattern: str,
+        handler: Handler,
+        *,
+        methods: list[str] | None = None,
+        websocket: bool | None = None,
+    ) -> Self: ...
+
+    @overload
+    def route(self, pattern: str, *, on_message: MessageCallback) -> Self: ...
+
+    def route(
+        self,
+        pattern: str,
+        handler: Handler | None = None,
+        *,
+        methods: list[str] | None = None,
+        websocket: bool | None = None,
+        on_message: MessageCallback | None = None,
+    ) -> Any:
+        """Serve a path: `/a`, `/a/{name}`, `/a/{name:regex}`, or with a last `{rest:path}` all below it.
+
+        `handler` is `async def handler(ctx)`, for WebSockets and plain HTTP alike; `websocket=True` or False
+        gives it only one of the two, and `methods` only these HTTP methods (and no WebSocket, unless that is
+        True). `on_message` is a plain `def on_message(ctx, message)` that is called for each message as it is
+        read: the fastest form. Without either this is a decorator.
+
+        Static parts win over dynamic ones, those over regexes. Raises RouteError for a bad or duplicate route.
+        """
+        if on_message is not None:
+            if handler is not None or methods is not None or websocket is False:
+                raise RouteError(f"{pattern!r}: on_message serves the WebSocket by itself: give it a route alone")
+            if not callable(on_message) or is_async(on_message):
+                raise RouteError(f"{pattern!r}: on_message is called as it is: give it a plain function")
+            route = self.router.route_at(pattern)
+            if route.serves_websocket:
+                raise RouteError(f"{pattern!r} has a WebSocket handler already")
+            route.on_message = on_message
+            return self
+        if handler is None:
+
+            def decorator(function: HandlerType) -> HandlerType:
+                self._add(pattern, function, methods, websocket)
+                return function
+
+            self.router.route_at(pattern)   # a bad pattern is told here, not at the function below
+            return decorator
+        self._add(pattern, handler, methods, websocket)
+        return self
+
+    def _add(self, pattern: str, handler: Handler, methods: list[str] | None, websocket: bool | None) -> None:
+        if not is_async(handler):
+            raise RouteError(f"{pattern!r}: a handler is written as 'async def handler(ctx)'")
+        if isinstance(methods, str) or (methods is not None and not methods):
+            raise RouteError(f"{pattern!r}: methods takes a list of names, as in ['GET', 'POST']")
+        route = self.router.route_at(pattern)
+        for_websocket = websocket if websocket is not None else methods is None
+        if for_websocket:
+            if route.serves_websocket:
+                raise RouteError(f"{pattern!r} has a WebSocket handler already")
+            route.websocket = handler
+        if websocket is not True or methods is not None:
+            for method in methods or ["*"]:
+                if method.upper() in route.methods:
+                    raise RouteError(f"{pattern!r} has a handler for {method} already")
+                route.methods[method.upper()] = handler
+
+    # ------------------------------------------------------------------------------- groups
+
+    def publish(self, topic: str, message: str | bytes, *, exclude: Context | None = None) -> int:
+        """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached."""
+        return self.topics.publish(topic, message, None if exclude is None else exclude.websocket)
+
+    # --------------------------------------------------------------------------------- life
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) it listens on; (path, 0) for a Unix socket. Raises UsageError before it has started."""
+        if not self._sockets:
+            raise UsageError("the server has no address before it has started")
+        name = self._sockets[0].getsockname()
+        return (name, 0) if isinstance(name, str) else (name[0], name[1])
+
+    async def start(self) -> None:
+        """Listen, and serve in the running event loop until `stop`. Raises ListenError."""
+        if self._driver is not None:
+            raise UsageError("the server has started already")
+        loop = asyncio.get_running_loop()
+        driver = self._make_driver(loop)
+        self._sockets = self._listen()
+        self.stopping = False
+        self._stopped = loop.create_future()
+        self._driver = driver
+        try:
+            if (starting := driver.start(self._sockets)) is not None:
+                await starting
+        except BaseException:
+            self._close()
+            raise
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Stop listening, close WebSockets with 1001, let requests and handlers end, then cut off the rest.
+
+        `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given.
+        """
+        driver = self._driver
+        if driver is None:
+            return
+        if self.stopping:
+            assert self._stopped is not None
+            await asyncio.shield(self._stopped)
+            return
+        self.stopping = True
+        driver.stop_listening()
+        for connection in list(driver.connections):
+            connection.session.go_away()
+        if not await ends_within(driver.wait_drained(), self._limits.shutdown_grace if grace is None else grace):
+            await self._cut_off(driver)
+        self._close()
+
+    async def _cut_off(self, driver: Driver) -> None:
+        """End what did not end by itself."""
+        driver.abort_all()
+        tasks = [connection.session.task for connection in driver.connections]
+        for task in tasks:
+            task.cancel()
+        if not await ends_within(driver.wait_drained(), 1.0):
+            for connection in driver.connections:
+                logger.error(
+                    "a handler went on after it was cancelled, and is left behind: %r", connection.session.task
+                )
+
+    def _close(self) -> None:
+        assert self._driver is not None and self._stopped is not None
+        self._driver.close()
+        self._driver = None
+        for listener in self._sockets:
+            listener.close()
+        self._sockets = []
+        if self._unix_socket is not None:
+            os.unlink(self._unix_socket)
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def run(self, *, on_listening: Callable[[], None] | None = None) -> None:
+        """Serve until SIGINT or SIGTERM, then stop gracefully; a second signal ends the process at once.
+
+        `on_listening` is called once connections are accepted; `address` tells where. Uses uvloop where it is installed. Raises ListenError, and UsageError inside a running event loop.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise UsageError("run() has an event loop of its own: inside a running one use 'await start()'")
+        with asyncio.Runner(loop_factory=uvloop and uvloop.new_event_loop) as runner:
+            runner.run(self._serve_until_signal(on_listening))
+
+    async def _serve_until_signal(self, on_listening: Callable[[], None] | None) -> None:
+        async with self:
+            asked = asyncio.get_running_loop().create_future()
+            with stop_signals(asked):
+                logger.info("listening on %s", self.address)
+                if on_listening is not None:
+                    on_listening()
+                await asked
+                await self.stop()
+
+    def _make_driver(self, loop: asyncio.AbstractEventLoop) -> Driver:
+        name = os.environ.get("HYPERWS_DRIVER") or self._driver_name
+        app = Application(self, loop)
+        if name == "portable":
+            return Portable(loop, self._limits, app, self._nodelay)
+        if name != "reactor":
+            raise ConfigurationError(f"HYPERWS_DRIVER is 'reactor' or 'portable', not {name!r}")
+        if sys.platform == "win32":
+            raise ConfigurationError("the reactor needs epoll or kqueue: use the portable driver on Windows")
+        return Reactor(loop, self._limits, app, self._http_buffer_size, self._ws_buffer_size)
+
+    def _listen(self) -> list[socket.socket]:
+        if self._unix_socket is not None:
+            return [listen_unix(self._unix_socket, self._backlog)]
+        options: list[SocketOption] = list(self._socket_options.values())
+        options.append((socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self._nodelay)))
+        return listen_tcp(self._host, self._port, self._backlog, options)
+
+
+class stop_signals:
+    """While this is entered, the first SIGINT or SIGTERM sets the result of a future, a second one kills."""
+
+    def __init__(self, asked: asyncio.Future[None]) -> None:
+        self.asked = asked
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self.receive)
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        for each in self.before:
+            signal.signal(each, signal.SIG_DFL)
+        self.asked.get_loop().call_soon_threadsafe(self.ask)
+
+    def ask(self) -> None:
+        if not self.asked.done():
+            self.asked.set_result(None)
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+async def ends_within(future: asyncio.Future[None], seconds: float | None) -> bool:
+    """Whether a future was done within so many seconds."""
+    done, _ = await asyncio.wait([future], timeout=seconds)
+    return bool(done)
+
+
+def is_int(value: object, low: int, high: float = float("inf")) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
