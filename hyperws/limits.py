@@ -20,7 +20,7 @@ class Limits:
 
     max_message_size: int | None = MiB
     """Bytes of one WebSocket message. A longer one closes the connection with 1009."""
-    max_message_frames: int | None = 4096
+    max_message_frames: int | None = 100_000
     """Frames of one WebSocket message. One of more closes the connection with 1008."""
     max_head_size: int | None = 16 * KiB
     """Bytes of one HTTP request head. A longer one is answered with 431."""

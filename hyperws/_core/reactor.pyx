@@ -160,7 +160,10 @@ cdef class Reactor(Driver):
             connection.fd = fd
             connection.use(HttpSession(connection, self.parser))
             self.add(connection)
-            self.watch(connection)
+            try:
+                self.watch(connection)
+            except OSError as error:
+                self.fault(connection, error)
         return 0
 
     def accept_again(self, Listener listener):

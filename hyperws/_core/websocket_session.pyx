@@ -10,7 +10,7 @@ from hyperws._core.connection cimport Connection, Session
 from hyperws._core.inbox cimport Inbox
 from hyperws._core.waiter cimport DONE, Operation, Waiter, enable_send
 from hyperws._core.websocket cimport (
-    CLOSE, FAILED, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG, HW_TEXT, MESSAGE, NEED_DATA, PING, Event,
+    CLOSE, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG, HW_TEXT, MESSAGE, NEED_DATA, PING, PONG, Event,
     FrameReader, append_frame, hw_opcode, is_close_code,
 )
 
@@ -71,19 +71,18 @@ cdef class WebSocketSession(Session):
 
     cdef int handle(self, Event event) except -1:
         if event == PING:
-            self.answer_ping(self.reader.message)
-        elif event == CLOSE:
-            if self.state == OPEN:
-                self.send_close(self.reader.close_code, self.reader.close_reason)
-            self.ended(self.reader.close_code, self.reader.close_reason)
+            return self.answer_ping(self.reader.message)
+        if event == PONG:
+            return self.take_pong(self.reader.message)
+        if self.inbox is not None:
+            self.inbox.wake_in_place()      # the handler may still answer what came before the end
+        if self.state == OPEN:
+            self.send_close(self.reader.close_code, self.reader.close_reason)
+        self.ended(self.reader.close_code, self.reader.close_reason)
+        if event == CLOSE:
             self.connection.finish()
-        elif event == FAILED:
-            if self.state == OPEN:
-                self.send_close(self.reader.close_code, self.reader.close_reason)
-            self.ended(self.reader.close_code, self.reader.close_reason)
-            self.connection.finish_politely()
         else:
-            self.take_pong(self.reader.message)
+            self.connection.finish_politely()
         return 0
 
     cdef int answer_ping(self, bytes payload) except -1:
