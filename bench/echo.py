@@ -18,7 +18,7 @@ from statistics import median
 
 from processes import CORES, PEERS, Peer, Unavailable
 
-REFERENCES = {"bare_echo": "× bare C", "picows_echo": "× picows"}
+REFERENCES = {"bare_echo": "x bare C", "picows_echo": "x picows"}
 
 Rounds = dict[str, list[dict[str, float]]]  # by server
 
@@ -55,7 +55,7 @@ def middle(rounds: list[dict[str, float]], figure: str) -> float:
 def ratio(results: Rounds, name: str, reference: str) -> str:
     """Server CPU per message relative to the reference server's, paired round by round."""
     if reference not in results:
-        return "–"
+        return "-"
     pairs = zip(results[name], results[reference], strict=True)
     return f"{median(mine['server_cpu_us'] / other['server_cpu_us'] for mine, other in pairs):.2f}"
 
@@ -63,8 +63,8 @@ def ratio(results: Rounds, name: str, reference: str) -> str:
 def remarks(rounds: list[dict[str, float]]) -> str:
     """What keeps a row from being taken at face value."""
     found = []
-    if middle(rounds, "server_busy") < 0.90 and middle(rounds, "load_busy") > 0.95:
-        found.append("load saturated")
+    if middle(rounds, "server_busy") < 0.90:
+        found.append("load saturated" if middle(rounds, "load_busy") > 0.95 else "neither busy")
     if errors := sum(figures["errors"] for figures in rounds):
         found.append(f"{errors:.0f} connections lost")
     return ", ".join(found)
@@ -126,7 +126,7 @@ def plan(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
         title = "{churn} connects, {connections} at a time, {reset_percent} % ended by RST"
         return {title.format(**common, **churn): common | churn}
     return {
-        f"{arguments.connections} connections × {in_flight} in flight, {arguments.size} bytes": common
+        f"{arguments.connections} connections x {in_flight} in flight, {arguments.size} bytes": common
         | {"in_flight": in_flight, "seconds": arguments.seconds}
         for in_flight in arguments.in_flight
     }

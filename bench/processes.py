@@ -82,7 +82,8 @@ class Peer:
         command = [str(build(HERE / "load.c")), f"--port={self.port}", f"--server-pid={self.pid}"]
         command += [f"--{name.replace('_', '-')}={value}" for name, value in load_options.items()]
         with running(spawn(CORES[-1], command, stderr=subprocess.PIPE)) as load:
-            assert load.stdout and load.stderr
+            assert load.stdout
+            assert load.stderr
             resident, line = 0.0, ""
             for line in load.stdout:
                 if line in ("start\n", "stop\n"):

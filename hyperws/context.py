@@ -26,7 +26,7 @@ class Context(Verbs, BaseContext):
     One per WebSocket connection, or one per HTTP request; `is_websocket` tells which.
     """
 
-    __slots__ = ("_headers", "_http", "_response", "_state", "_head_sent", "_complete", "params", "server")
+    __slots__ = ("_body", "_headers", "_http", "_response", "_state", "_head_sent", "_complete", "params", "server")
 
     params: dict[str, str]
     """What stands for the names of the route's pattern."""
@@ -37,6 +37,7 @@ class Context(Verbs, BaseContext):
         self.server = server
         self.params = params
         self._http = http
+        self._body = request.body or b""
         self._headers: Headers | None = None
         self._response: Response | None = None
         self._state: dict[str, Any] | None = None
@@ -80,6 +81,11 @@ class Context(Verbs, BaseContext):
         if self._state is None:
             self._state = {}
         return self._state
+
+    def take_body(self) -> bytes:
+        """The request's body the first time, b"" after that."""
+        body, self._body = self._body, b""
+        return body
 
     # ---------------------------------------------------------------------------- the response
 

@@ -48,7 +48,7 @@ class Limits:
     """Seconds for any sign of life after a ping, until the connection is closed with 1011."""
     close_timeout: float | None = 10.0
     """Seconds for the peer's part of closing, until the socket is closed all the same."""
-    handler_grace: float | None = 10.0
+    handler_grace: float | None = 60.0
     """Seconds for a handler whose peer is gone, until it is cancelled."""
     shutdown_grace: float | None = 10.0
     """Seconds for everything to end when the server stops, until it is cut off."""

@@ -17,12 +17,13 @@ WITHOUT_BODY = (204, 304)
 class Response:
     """A response as it is put together; bytes once it is sent."""
 
-    __slots__ = ("status", "headers", "body")
+    __slots__ = ("status", "headers", "body", "is_text")
 
     def __init__(self, status: int = 200, body: bytes = b"") -> None:
         self.status = status
         self.headers: dict[str, str] = {}
         self.body = body
+        self.is_text = False    # whether the body was given as a str
 
     def set_status(self, status: int) -> None:
         if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
@@ -39,10 +40,12 @@ class Response:
 
     def set_body(self, body: object) -> None:
         """Set the body: `str` as UTF-8, or bytes-like."""
-        kind = "application/octet-stream"
+        self.is_text = isinstance(body, str)
         if isinstance(body, str):
-            body = body.encode()
-            kind = "text/plain; charset=utf-8"
+            try:
+                body = body.encode()
+            except UnicodeEncodeError:
+                raise UsageError("a body with a lone surrogate has no UTF-8: encode it first") from None
         elif not isinstance(body, bytes):
             try:
                 body = bytes(memoryview(body))  # type: ignore[arg-type]
@@ -51,7 +54,6 @@ class Response:
                     f"a body is a str or bytes-like, not {type(body).__name__}: serialise it first"
                 ) from None
         self.body = body
-        self.headers.setdefault("content-type", kind)
 
     def head(self, *, length: int | None, keep_alive: bool) -> bytes:
         """The head, for a body of `length` bytes, or in chunks where that is None."""
@@ -61,6 +63,9 @@ class Response:
                 lines["content-length"] = str(length)
             elif keep_alive:
                 lines["transfer-encoding"] = "chunked"
+        if self.body or length is None:
+            kind = "text/plain; charset=utf-8" if self.is_text else "application/octet-stream"
+            lines.setdefault("content-type", kind)
         lines.setdefault("date", http_date())
         if not keep_alive:
             lines["connection"] = "close"

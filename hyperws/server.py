@@ -254,10 +254,10 @@ class Server:
                 raise RouteError(f"{pattern!r} has a WebSocket handler already")
             route.websocket = handler
         if websocket is not True or methods is not None:
-            for method in methods or ["*"]:
-                if method.upper() in route.methods:
+            for method in map(str.upper, methods or ["*"]):
+                if method in route.methods:
                     raise RouteError(f"{pattern!r} has a handler for {method} already")
-                route.methods[method.upper()] = handler
+                route.methods[method] = handler
 
     # ------------------------------------------------------------------------------- groups
 

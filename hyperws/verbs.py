@@ -22,9 +22,10 @@ class Verbs:
     # ----------------------------------------------------------------------------- the request
 
     async def get_request_body(self: Context) -> bytes:
-        """WebSocket: the next message as bytes, b"" once the connection has ended. HTTP: the whole body."""
+        """WebSocket: the next message as bytes, b"" once the connection has ended. HTTP: the whole body, b""
+        after that, so that a loop over messages ends there too."""
         if not self.is_websocket:
-            return self.request.body
+            return self.take_body()
         try:
             message = await self.receive()
         except ConnectionClosed:
@@ -77,7 +78,7 @@ class Verbs:
             await self.send_chunk(self.response.body)
             return
         body: str | bytes = self.response.body
-        if self.response.headers["content-type"].startswith("text/") or self.took_text:
+        if self.response.is_text or self.took_text:
             try:
                 body = self.response.body.decode()
             except UnicodeDecodeError:

@@ -20,4 +20,5 @@ cdef class HttpSession(Session):
     cdef int take_pending(self) except -1
     cdef size_t consume(self, const uint8_t *data, size_t size) except? 0
     cdef size_t take_head(self, const uint8_t *data, size_t size) except? 0
+    cdef int refuse(self, object error) except -1
     cdef int dispatch(self) except -1

@@ -83,11 +83,15 @@ cdef class HttpSession(Session):
                 if self.connection.session is not self:
                     break
         except BadRequest as error:
-            self.request = None
-            self.answering = True
-            self.connection.driver.app.bad_request(self, error)
+            self.refuse(error)
             return size
         return taken
+
+    cdef int refuse(self, object error) except -1:
+        self.request = None
+        self.answering = True
+        self.connection.driver.app.bad_request(self, error)
+        return 0
 
     cdef size_t take_head(self, const uint8_t *data, size_t size) except? 0:
         cdef size_t skipped = 0
@@ -186,8 +190,6 @@ cdef class HttpSession(Session):
         return self.since + self.connection.driver.bounds.handshake_timeout
 
     cdef int overdue(self, double now) except -1:
-        if self.connection.discarding or not buffer_size(&self.pending):
-            self.connection.abort()
-        else:
-            self.connection.driver.app.bad_request(self, BadRequest(408, "the request took too long"))
-        return 0
+        if self.connection.discarding or (self.request is None and not buffer_size(&self.pending)):
+            return self.connection.abort()
+        return self.refuse(BadRequest(408, "the request took too long to come"))

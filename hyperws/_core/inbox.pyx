@@ -49,8 +49,9 @@ cdef class Inbox:
 
     cdef int wake_in_place(self) except -1:
         """Let the waiting task go on if there is something for it."""
-        if self.waiter is not None and (self.messages or self.closed is not None):
-            self.waiter.wake_in_place()
+        cdef Waiter waiter = self.waiter    # kept alive: the task that goes on drops it
+        if waiter is not None and (self.messages or self.closed is not None):
+            waiter.wake_in_place()
         return 0
 
     cdef int close(self, object error) except -1:

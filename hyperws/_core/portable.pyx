@@ -37,6 +37,8 @@ cdef class Portable(Driver):
 
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
         cdef Py_ssize_t taken = 0, piece
+        if connection.transport.is_closing():
+            return -1       # it noticed that the peer is gone, and will say so only in the next turn
         while taken < <Py_ssize_t> size and not connection.blocked:    # the transport may block it
             piece = min(<Py_ssize_t> size - taken, WRITE_SIZE)
             connection.transport.write(data[taken:taken + piece])

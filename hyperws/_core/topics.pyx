@@ -1,8 +1,6 @@
-from hyperws.errors import UsageError
-
 cimport cython
 
-from hyperws._core.websocket cimport HW_BINARY, HW_TEXT
+from hyperws._core.websocket cimport HW_BINARY, HW_TEXT, not_a_message, not_utf8
 from hyperws._core.websocket import encode_frame
 from hyperws._core.websocket_session cimport WebSocketSession
 
@@ -39,14 +37,15 @@ cdef class Topics:
         cdef WebSocketSession session
         cdef Py_ssize_t reached = 0
         if isinstance(message, str):
-            frame = encode_frame(HW_TEXT, (<str> message).encode())
+            try:
+                frame = encode_frame(HW_TEXT, (<str> message).encode())
+            except UnicodeEncodeError:
+                raise not_utf8() from None
         else:
             try:
                 frame = encode_frame(HW_BINARY, bytes(memoryview(message)))
             except TypeError:
-                raise UsageError(
-                    f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first"
-                ) from None
+                raise not_a_message(message) from None
         # a copy, as a subscriber that is given up for being too slow leaves while this goes on
         for session in tuple(self.members.get(topic, ())):
             if session is not exclude:

@@ -62,3 +62,5 @@ cdef class FrameReader:
 
 cdef int append_frame(Buffer *out, hw_opcode opcode, const uint8_t *payload, size_t size) except -1
 cdef bint is_close_code(int code) noexcept
+cdef object not_a_message(object message)
+cdef object not_utf8()

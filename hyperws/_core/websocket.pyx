@@ -1,3 +1,5 @@
+from hyperws.errors import UsageError
+
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -205,6 +207,16 @@ cdef int append_frame(Buffer *out, hw_opcode opcode, const uint8_t *payload, siz
 cdef bint is_close_code(int code) noexcept:
     """Whether a close frame may carry `code` (RFC 6455, section 7.4, and the IANA registry)."""
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+cdef object not_a_message(object message):
+    """The error for what can't be sent."""
+    return UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first")
+
+
+cdef object not_utf8():
+    """The error for text that has no UTF-8."""
+    return UsageError("text with a lone surrogate has no UTF-8: encode it with errors='replace' first")
 
 
 # ------------------------------------------------------------------- the same pieces, to try from Python

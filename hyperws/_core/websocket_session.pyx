@@ -11,7 +11,7 @@ from hyperws._core.inbox cimport Inbox
 from hyperws._core.waiter cimport DONE, Operation, Waiter, enable_send
 from hyperws._core.websocket cimport (
     CLOSE, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG, HW_TEXT, MESSAGE, NEED_DATA, PING, PONG, Event,
-    FrameReader, append_frame, hw_opcode, is_close_code,
+    FrameReader, append_frame, hw_opcode, is_close_code, not_a_message, not_utf8,
 )
 
 cdef extern from "Python.h":
@@ -180,8 +180,11 @@ cdef class WebSocketSession(Session):
         """Start the closing handshake. Returns an awaitable for its end."""
         if not is_close_code(code):
             raise UsageError(f"close code {code} must not be sent: use 1000, or 3000 to 4999 of your own")
-        if len(reason.encode()) > 123:
-            raise UsageError("a close reason has at most 123 bytes: shorten it")
+        try:
+            if len(reason.encode()) > 123:
+                raise UsageError("a close reason has at most 123 bytes: shorten it")
+        except UnicodeEncodeError:
+            raise not_utf8() from None
         self.start_closing(code, reason)
         return self.connection.wait_gone()
 
@@ -210,15 +213,16 @@ cdef class WebSocketSession(Session):
         if type(message) is bytes:
             self.send_frame(HW_BINARY, <const uint8_t *> message, len(<bytes> message))
         elif isinstance(message, str):
-            text = PyUnicode_AsUTF8AndSize(message, &size)
+            try:
+                text = PyUnicode_AsUTF8AndSize(message, &size)
+            except UnicodeEncodeError:
+                raise not_utf8() from None
             self.send_frame(HW_TEXT, <const uint8_t *> text, size)
         else:
             try:
                 PyObject_GetBuffer(message, &view, PyBUF_SIMPLE)
             except (TypeError, BufferError):
-                raise UsageError(
-                    f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first"
-                ) from None
+                raise not_a_message(message) from None
             try:
                 self.send_frame(HW_BINARY, <const uint8_t *> view.buf, view.len)
             finally:

@@ -1,0 +1,1 @@
+# Only other compiled modules use this one: Python sees nothing in it.

@@ -1,0 +1,13 @@
+from asyncio import AbstractEventLoop
+from typing import Self
+
+from typing_extensions import disjoint_base
+
+@disjoint_base
+class Timed: ...
+
+@disjoint_base
+class Timers:
+    def __new__(cls, loop: AbstractEventLoop) -> Self: ...
+    def run(self) -> None: ...
+    def stop(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Tests of the compiled core, each against an oracle that is slow and obvious."""

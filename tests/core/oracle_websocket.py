@@ -1,0 +1,113 @@
+"""RFC 6455, section 5, slowly: for an endpoint that has negotiated no extension.
+
+`read` gives the events of all that a peer has sent so far, and `write` what a peer sends. A failure is
+("failed", code): what is said of it besides is free.
+"""
+
+from __future__ import annotations
+
+from .oracle_utf8 import is_text, may_become_text
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}  # section 7.4, and the registry
+
+LONGEST_HEADER = 14
+
+
+class Failed(Exception):
+    """The connection must fail, with this close code."""
+
+    def __init__(self, code):
+        self.code = code
+
+
+def unmask(payload, key):
+    return bytes(byte ^ key[i % 4] for i, byte in enumerate(payload)) if key else payload
+
+
+def write(opcode, payload, *, fin=True, rsv=0, key=None, length=None, extended=None):
+    """One frame. It may lie about its `length`, and write it in so many `extended` bytes."""
+    length = len(payload) if length is None else length
+    if extended is None:
+        extended = 0 if length <= 125 else 2 if length <= 0xFFFF else 8
+    first = fin << 7 | rsv << 4 | opcode
+    second = (key is not None) << 7 | {0: length, 2: 126, 8: 127}[extended]
+    header = bytes([first, second]) + (length.to_bytes(extended) if extended else b"")
+    return header + (key or b"") + unmask(payload, key)
+
+
+def read(data, max_message_size, max_message_frames, masked=True):
+    """The events of `data`: all of them that its bytes decide."""
+    events = []
+    try:
+        for event in read_events(data, max_message_size, max_message_frames, masked):
+            events.append(event)
+    except Failed as failure:
+        events.append(("failed", failure.code))
+    return events
+
+
+def read_events(data, max_message_size, max_message_frames, masked):
+    message = None  # its opcode, content and number of frames so far
+    while len(data) >= 2:
+        fin, rsv, opcode = data[0] >> 7, data[0] >> 4 & 7, data[0] & 15
+        has_key, length = data[1] >> 7, data[1] & 127
+        extended = {126: 2, 127: 8}.get(length, 0)
+        start = 2 + extended + 4 * has_key
+        if len(data) < start:
+            return
+        if extended:
+            length = int.from_bytes(data[2 : 2 + extended])
+            if length < {2: 126, 8: 65536}[extended] or length >= 2**63:
+                raise Failed(1002)
+        if rsv or has_key != masked or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+            raise Failed(1002)
+        arrived = data[start : start + length]
+        complete = len(arrived) == length
+        payload = unmask(arrived, data[start - 4 : start] if has_key else None)
+        data = data[start + length :]
+
+        if opcode >= CLOSE:
+            if not fin or length > 125:
+                raise Failed(1002)
+            if not complete:
+                return
+            if opcode == CLOSE:
+                yield read_close(payload)
+                return
+            yield "ping" if opcode == PING else "pong", payload
+            continue
+
+        if (opcode == CONTINUATION) == (message is None):
+            raise Failed(1002)
+        kind, content, frames = message or (opcode, b"", 0)
+        if len(content) + length > max_message_size:
+            raise Failed(1009)
+        if frames + 1 > max_message_frames:
+            raise Failed(1008)
+        content += payload
+        if kind == TEXT:
+            text = decode(content, final=complete and fin)
+        if not complete:
+            return
+        message = (kind, content, frames + 1)
+        if fin:
+            yield "message", text if kind == TEXT else content
+            message = None
+
+
+def read_close(payload):
+    if not payload:
+        return "close", 1005, ""
+    code = int.from_bytes(payload[:2])
+    if len(payload) == 1 or code not in CLOSE_CODES:
+        raise Failed(1002)
+    return "close", code, decode(payload[2:], final=True)
+
+
+def decode(content, final):
+    """The text of `content`, which may end inside a character unless it is `final`."""
+    if not (is_text if final else may_become_text)(content):
+        raise Failed(1007)
+    return content.decode(errors="ignore")

@@ -1,0 +1,1 @@
+"""The seed's handlers, driven by the client of the `websockets` package."""
