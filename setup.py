@@ -45,7 +45,11 @@ FLAGS = {
 
 
 class BuildExtensions(build_ext):
-    """Tells a missing compiler or header in one sentence."""
+    """Compiles on every CPU, and tells a missing compiler or header in one sentence."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extension(self, ext):
         try:

@@ -20,6 +20,9 @@ try:
 except ImportError:
     uvloop = None
 
+# processes that tests start import the hyperws that is installed, not a source tree that they are started in
+os.environ["PYTHONSAFEPATH"] = "1"
+
 DRIVERS = ["portable"] if os.name == "nt" else ["reactor", "portable"]
 LOOPS = {"asyncio": asyncio.new_event_loop}
 if uvloop is not None:

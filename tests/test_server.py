@@ -450,3 +450,41 @@ async def test_connecting_and_leaving_leaves_nothing_behind(serving):
             while counts() != before:
                 await asyncio.sleep(0)
         assert server._driver.open_sockets == 0
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts its turns."""
+
+    turns = 0
+
+    def _run_once(self):
+        self.turns += 1
+        super()._run_once()
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
+def test_a_peer_that_hangs_up_while_its_request_is_served_costs_nothing(tmp_path):
+    """Its socket is ready for ever, and must not be served for ever."""
+
+    async def scenario():
+        started, answer = asyncio.Event(), asyncio.Event()
+
+        async def slow(ctx):
+            started.set()
+            await answer.wait()
+
+        async with Server(unix_socket=str(tmp_path / "socket")).route("/", slow):
+            _, writer = await asyncio.open_unix_connection(str(tmp_path / "socket"))
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await started.wait()
+            writer.close()
+            await writer.wait_closed()
+            before = asyncio.get_running_loop().turns
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.3)
+            turns = asyncio.get_running_loop().turns - before
+            answer.set()
+        return turns
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        assert runner.run(scenario()) < 50

@@ -2,13 +2,14 @@
 
 Each module may import those above it, never those below:
 
+    bounds      the limits as C numbers
     buffer      growable bytes
     timers      deadlines by a timing wheel
     waiter      what a task waits on, woken in place
     http        request heads (no I/O)
     websocket   frames and messages (no I/O)
-    inbox       the receive queue of one WebSocket
     connection  one socket's bytes, flow control and deadlines; what a driver must provide
+    inbox       the receive queue of one WebSocket
     http_session, websocket_session   the two protocols, on a connection
     topics      who gets what is published
     context     the compiled half of hyperws.Context

@@ -56,7 +56,7 @@ cdef class Session:
 
 cdef class Connection(Timed):
     cdef readonly Driver driver
-    cdef readonly Session session
+    cdef readonly Session session      # None once retired
     cdef readonly str client           # "address:port", or the path of a Unix socket
     cdef object address                # the address alone, by which connections are counted
     cdef int fd                        # the reactor's, -1 once closed
@@ -98,6 +98,7 @@ cdef class Connection(Timed):
 
 cdef class Drain(Operation):
     cdef Connection connection
+    cdef Session session       # whose error is raised if the connection ends before
     cdef Waiter waiter
     cdef bint until_gone
 

@@ -74,6 +74,7 @@ cdef class Driver:
         """Forget a connection whose socket is closed and whose handler has ended."""
         self.timers.disarm(connection)
         self.connections.discard(connection)
+        connection.session = None       # they held each other
         if self.drained is not None and not self.connections and not self.drained.done():
             self.drained.set_result(None)
         return 0
@@ -206,25 +207,31 @@ cdef class Connection(Timed):
             buffer_clear(&driver.cork)
         return 0
 
+    # a session is kept alive by a name of its own while it runs: it may end the connection, which drops it
+
     cdef int end_of_input(self) except -1:
+        cdef Session session = self.session
         if self.discarding:
-            self.lost()
+            self.pause_reading()
+            self.finish()       # what is still to be sent may be wanted all the same
         elif not self.gone:
-            self.session.end_of_input()
+            session.end_of_input()
         return 0
 
     cdef int writable(self) except -1:
+        cdef Session session = self.session
         if self.blocked and not self.gone:
             self.blocked = False
             self.driver.watch(self)
             self.flush()
             if not self.gone and not self.blocked:
-                self.session.sent()
+                session.sent()
         return 0
 
     cdef int lost(self) except -1:
         """The socket is of no more use: close it, and tell everyone who waits."""
         cdef Driver driver = self.driver
+        cdef Session session = self.session
         if self.gone:
             return 0
         self.gone = True
@@ -238,22 +245,22 @@ cdef class Connection(Timed):
             del driver.addresses[self.address]
         else:
             driver.addresses[self.address] -= 1
-        self.session.lost()
+        session.lost()
         self.wake_waiters()
-        if self.session.task is None:
+        if session.task is None:
             driver.retire(self)
         else:
             driver.timers.arm(self, self.gone_at + driver.bounds.handler_grace)
         return 0
 
     cdef int expired(self, double now) except -1:
+        cdef Session session = self.session
         if self.gone:
-            if self.session.task is not None:
-                self.session.task.cancel()
+            session.task.cancel()   # it has had its grace
             return 0
         try:
-            if self.session.deadline() <= now:
-                self.session.overdue(now)
+            if session.deadline() <= now:
+                session.overdue(now)
         except Exception as error:
             self.driver.fault(self, error)
         if not self.gone:
@@ -375,6 +382,7 @@ cdef class Connection(Timed):
         """Wait until the peer has taken most of what it was sent."""
         cdef Drain operation = Drain.__new__(Drain)
         operation.connection = self
+        operation.session = self.session
         return operation
 
     cdef Operation wait_gone(self):
@@ -400,7 +408,7 @@ cdef class Drain(Operation):
         cdef Connection connection = self.connection
         if connection.gone:
             if not self.until_gone:
-                raise connection.session.closed_error()
+                raise self.session.closed_error()
             self.finished = True
             return None
         if not self.until_gone and connection.unsent() <= connection.driver.bounds.send_queue // 4:

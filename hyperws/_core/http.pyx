@@ -1,3 +1,4 @@
+import re
 from base64 import b64encode
 from binascii import Error as Base64Error, a2b_base64
 from hashlib import sha1
@@ -6,6 +7,14 @@ from hyperws.errors import BadRequest
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint8_t
+
+# uri-host [":" port] (RFC 3986, section 3.2), without the comma, by which two may have been joined
+REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})"
+IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+)\]"
+HOST = re.compile(rf"(?:{IP_LITERAL}|{REG_NAME}*)(?::[0-9]*)?").fullmatch
+ABSOLUTE_TARGET = re.compile(
+    rf"(?:https?|wss?)://((?:{IP_LITERAL}|{REG_NAME}+)(?::[0-9]*)?)((?:[/?].*)?)", re.IGNORECASE
+).fullmatch
 
 cdef bytes ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"    # RFC 6455, section 1.3
 
@@ -80,16 +89,18 @@ cdef class Request:
             yield name, value.strip(b" \t")
 
 
-cdef str origin_form(str target):
-    """The path and query of a request target (RFC 9112, section 3.2)."""
-    if target[0] == "/" or target == "*":
-        return target
-    scheme, _, rest = target.partition("://")
-    if scheme.lower() not in ("http", "https", "ws", "wss") or not rest:
-        raise BadRequest(400, "the request target is neither a path nor an http:// URL")
-    authority_end = min([rest.index(mark) for mark in "/?" if mark in rest] or [len(rest)])
-    path = rest[authority_end:]
-    return path if path.startswith("/") else "/" + path
+cdef tuple split_target(str method, str target):
+    """(host and port or None, path, query) of a request target (RFC 9112, section 3.2)."""
+    host = None
+    if target[0] != "/" and not (target == "*" and method == "OPTIONS"):
+        match = ABSOLUTE_TARGET(target)
+        if not match:
+            raise BadRequest(400, "the request target is neither a path nor an http:// URL")
+        host, target = match.groups()
+        if not target.startswith("/"):
+            target = "/" + target
+    path, _, query = target.partition("?")
+    return host, path, query
 
 
 cdef bint is_key(bytes key):
@@ -137,9 +148,11 @@ cdef class RequestParser:
         request.head = data[:size]
         request.method = span_bytes(data, head.method).decode("ascii")
         request.target = span_bytes(data, head.target).decode("ascii")
-        request.path, _, request.query = origin_form(request.target).partition("?")
+        host, request.path, request.query = split_target(request.method, request.target)
         request.minor_version = min(head.minor, 1)
         self.interpret(request, data, &head)
+        if host is not None:
+            request.host = host     # it wins over the header (RFC 9112, section 3.2.2)
         return request
 
     cdef int interpret(self, Request request, const uint8_t *data, hw_head *head) except -1:
@@ -153,7 +166,7 @@ cdef class RequestParser:
             if is_name(data, name, b"host", 4):
                 once(request.host, "Host")
                 request.host = span_bytes(data, head.headers[i].value).decode("latin-1")
-                if not set(request.host).isdisjoint(" \t,/?#@\\"):
+                if not HOST(request.host):
                     raise BadRequest(400, "the Host header is not a host and a port")
             elif is_name(data, name, b"connection", 10):
                 for value in tokens(span_bytes(data, head.headers[i].value)):

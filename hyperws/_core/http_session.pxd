@@ -14,6 +14,7 @@ cdef class HttpSession(Session):
     cdef Request request       # whose body is coming or whose answer is due, or None
     cdef bint answering        # a request is with the application; those behind it wait
     cdef bint served           # at least one was answered
+    cdef bint resuming         # requests are pending and their turn is scheduled
     cdef bint input_ended
     cdef double since          # when what is waited for now began to be due
 

@@ -26,7 +26,7 @@ cdef class HttpSession(Session):
         cdef size_t taken
         if self.answering or buffer_size(&self.pending):
             buffer_append(&self.pending, data, size)
-            if not self.answering:
+            if not self.answering and not self.resuming:
                 self.take_pending()
             elif buffer_size(&self.pending) > self.parser.max_head_size:
                 self.connection.pause_reading()     # a peer that sends ahead waits its turn
@@ -39,9 +39,13 @@ cdef class HttpSession(Session):
 
     def resume(self):
         """Go on with the requests that came while another was being answered."""
+        self.resuming = False
+        if self.connection.gone:
+            return
         try:
-            if not self.answering and not self.connection.discarding and not self.connection.gone:
-                self.take_pending()
+            self.take_pending()
+            if self.input_ended and not self.answering:
+                self.connection.finish()
         except Exception as error:
             self.connection.driver.fault(self.connection, error)
 
@@ -96,8 +100,12 @@ cdef class HttpSession(Session):
     cdef size_t take_head(self, const uint8_t *data, size_t size) except? 0:
         cdef size_t skipped = 0
         cdef size_t end
-        if size >= 2 and not self.scan and data[0] == c"\r" and data[1] == c"\n":
-            skipped = 2     # one empty line before a request is passed over (RFC 9112, section 2.2)
+        if not self.scan:
+            # empty lines before a request are passed over (RFC 9112, section 2.2)
+            while size - skipped >= 2 and data[skipped] == c"\r" and data[skipped + 1] == c"\n":
+                skipped += 2
+            if size - skipped == 0 or (size - skipped == 1 and data[skipped] == c"\r"):
+                return skipped
         end = self.parser.find_end(data + skipped, size - skipped, &self.scan)
         if not end:
             return skipped
@@ -130,14 +138,16 @@ cdef class HttpSession(Session):
         if self.connection.gone or self.connection.session is not self:
             return
         self.since = self.connection.driver.loop.time()
-        if not keep_alive or self.input_ended:
+        if not keep_alive or (self.input_ended and not buffer_size(&self.pending)):
             self.connection.finish_politely()
             return
         self.answering = False
         self.served = True
-        self.connection.resume_reading()
         self.connection.rearm()
+        if not self.input_ended:
+            self.connection.resume_reading()
         if buffer_size(&self.pending):
+            self.resuming = True
             self.connection.driver.loop.call_soon(self.resume)
 
     def go_away(self):
@@ -171,8 +181,8 @@ cdef class HttpSession(Session):
 
     cdef int end_of_input(self) except -1:
         self.input_ended = True
-        if self.answering:
-            self.connection.pause_reading()     # the answer may still be wanted
+        if self.answering or self.resuming:
+            self.connection.pause_reading()     # the answers may still be wanted
         else:
             self.connection.finish()
         return 0

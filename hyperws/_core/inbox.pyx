@@ -84,7 +84,7 @@ cdef class Receive(Operation):
             if self.iterating:
                 raise StopAsyncIteration
             raise ConnectionClosed(inbox.closed.code, inbox.closed.reason)
-        if inbox.waiter is not None:
+        if inbox.waiter is not None and not inbox.waiter.cancelled:
             raise UsageError(
                 "another task waits in receive() on this connection: let one task receive and pass messages on"
             )

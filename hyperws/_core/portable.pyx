@@ -53,8 +53,11 @@ cdef class Portable(Driver):
         return 0
 
     cdef int end_output(self, Connection connection) except -1:
-        if connection.transport.can_write_eof():
-            connection.transport.write_eof()
+        try:
+            if connection.transport.can_write_eof():
+                connection.transport.write_eof()
+        except OSError:
+            pass    # the peer is gone, and the transport will say so
         return 0
 
     cdef int disconnect(self, Connection connection) except -1:

@@ -117,7 +117,14 @@ cdef class Reactor(Driver):
         if ready & HW_WRITE:
             connection.writable()
         if ready & HW_READ and not connection.gone:
-            self.read(connection)
+            if not connection.paused:
+                return self.read(connection)
+            # The peer has hung up, which the poller would tell again and again. A send that waits fails now;
+            # else what it sent before is still to be read, when its time comes.
+            if connection.blocked:
+                return connection.writable()
+            hw_poller_change(self.poller, connection.fd, connection.watched, 0, <void *> connection)
+            connection.watched = 0
         return 0
 
     cdef int read(self, Connection connection) except -1:
@@ -208,7 +215,8 @@ cdef class Reactor(Driver):
 
     cdef int disconnect(self, Connection connection) except -1:
         self.ended.append(connection)
-        hw_poller_change(self.poller, connection.fd, connection.watched, 0, <void *> connection)
+        if connection.watched:
+            hw_poller_change(self.poller, connection.fd, connection.watched, 0, <void *> connection)
         close(connection.fd)
         connection.fd = -1
         return 0

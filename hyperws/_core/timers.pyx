@@ -1,9 +1,8 @@
-from libc.math cimport INFINITY
-
 cdef extern from "wheel.h":
     const uint64_t UINT64_MAX
 
 cdef double TICK = 0.05     # seconds; a deadline is met at most this much late
+cdef double FAR = 1e12      # seconds of the loop's clock; what is due later than this never comes
 
 
 cdef class Timed:
@@ -19,7 +18,7 @@ cdef class Timers:
 
     cdef int arm(self, Timed timed, double deadline) except -1:
         """Call `timed.expired` at `deadline`, in seconds of the loop's clock; INFINITY means never."""
-        if deadline == INFINITY:
+        if deadline > FAR:
             self.disarm(timed)
             return 0
         cdef uint64_t tick = max(<uint64_t> (deadline / TICK), <uint64_t> (self.loop.time() / TICK)) + 1

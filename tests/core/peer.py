@@ -51,6 +51,24 @@ class Peer:
         data = b"".join(map(frame_of, messages))
         await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(self.socket, data), 20)
 
+    async def flood(self, data, times):
+        """Send `data` over and over. Whether the server takes it so many times, or holds this peer back."""
+        rest = memoryview(b"")
+        quiet = 0
+        while quiet < 50:
+            if not rest:
+                if not times:
+                    return True
+                rest = memoryview(data)
+                times -= 1
+            try:
+                rest = rest[self.socket.send(rest):]
+                quiet = 0
+            except BlockingIOError:
+                quiet += 1
+            await asyncio.sleep(0)
+        return False
+
     def send_close(self, code, reason=""):
         self.write(write(CLOSE, code.to_bytes(2) + reason.encode(), key=KEY))
 

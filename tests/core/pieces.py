@@ -26,15 +26,11 @@ def cut(data, points):
     return [data[begin:end] for begin, end in pairwise(edges)]
 
 
-def corpus(arguments, inputs, failing=()):
-    """Parametrize a test by the values of a dict, whose keys say what is special about each.
-
-    Those named in `failing` are expected to fail.
-    """
+def corpus(arguments, inputs):
+    """Parametrize a test by the values of a dict, whose keys say what is special about each."""
     return pytest.mark.parametrize(arguments, [
         pytest.param(
             *(value if isinstance(value, tuple) else (value,)), id=name.replace(" ", "_"),
-            marks=[pytest.mark.xfail(strict=True)] if name in failing else [],
         )
         for name, value in inputs.items()
     ])
