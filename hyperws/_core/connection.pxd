@@ -17,6 +17,7 @@ cdef class Driver:
     cdef readonly object app           # makes the first session: app.session(connection); hears of faults
     cdef readonly Bounds bounds
     cdef Timers timers
+    cdef readonly object resumed       # a future that is done, for tasks that are woken in place
     cdef readonly set connections      # until the socket is closed and the handler has ended
     cdef dict addresses                # IP address: number of open sockets
     cdef readonly size_t open_sockets

@@ -21,8 +21,10 @@ cdef class Driver:
         self.loop = loop
         self.bounds = Bounds(limits)
         self.app = app
-        self.timers = Timers(loop)
         self.connections = set()
+        self.timers = Timers(loop, self.connections)
+        self.resumed = loop.create_future()
+        self.resumed.set_result(None)
         self.addresses = {}
         self.dirty = []
         self.now = loop.time()

@@ -32,9 +32,7 @@ cdef class BaseContext:
         return self.websocket.inbox.receive(False)
 
     def __aiter__(self):
-        return self
-
-    def __anext__(self):
+        """The messages, until the connection has ended."""
         self.need_websocket("async for")
         if self.websocket.inbox is None:
             raise UsageError("this route's messages go to on_message: give it a coroutine handler to iterate")

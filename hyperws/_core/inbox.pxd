@@ -25,3 +25,4 @@ cdef class Receive(Operation):
     cdef Inbox inbox
     cdef Waiter waiter      # on which this one waits, or None
     cdef bint iterating     # for `async for`: the end is StopAsyncIteration
+    cdef bint promised      # given out by `__anext__`, and not finished yet

@@ -51,7 +51,7 @@ cdef class Inbox:
         """Let the waiting task go on if there is something for it."""
         cdef Waiter waiter = self.waiter    # kept alive: the task that goes on drops it
         if waiter is not None and (self.messages or self.closed is not None):
-            waiter.wake_in_place()
+            waiter.wake_in_place(self.connection.driver.resumed)
         return 0
 
     cdef int close(self, object error) except -1:
@@ -71,6 +71,18 @@ cdef class Inbox:
 
 @cython.final
 cdef class Receive(Operation):
+    """Takes one message; or, for `async for`, one after the other."""
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        if self.promised:
+            return self.inbox.receive(True)     # somebody may still await the last one
+        self.promised = True
+        self.finished = False
+        return self
+
     cdef object step(self):
         cdef Inbox inbox = self.inbox
         if self.finished:
@@ -79,6 +91,7 @@ cdef class Receive(Operation):
             self.abandon()
         if inbox.messages:
             self.finished = True
+            self.promised = False
             return inbox.take()
         if inbox.closed is not None:
             if self.iterating:

@@ -16,7 +16,7 @@ cdef extern from "wheel.h":
 
 
 cdef class Timed:
-    """Something with a deadline. Must stay alive while it is armed."""
+    """Something with a deadline. Must be in the Timers' set while it is armed."""
     cdef hw_timer timer
 
     cdef int expired(self, double now) except -1
@@ -24,6 +24,7 @@ cdef class Timed:
 
 cdef class Timers:
     cdef object loop, handle
+    cdef set kept          # keeps alive what is armed
     cdef hw_wheel wheel
     cdef uint64_t wake     # the tick for which the event loop's timer is set
 

@@ -12,8 +12,9 @@ cdef class Timed:
 
 
 cdef class Timers:
-    def __cinit__(self, loop):
+    def __cinit__(self, loop, set kept):
         self.loop = loop
+        self.kept = kept
         self.wake = UINT64_MAX
 
     cdef int arm(self, Timed timed, double deadline) except -1:

@@ -7,7 +7,7 @@ cdef class Waiter:
     cdef bint woken, cancelled
 
     cdef int wake(self) except -1
-    cdef int wake_in_place(self) except -1
+    cdef int wake_in_place(self, object resumed) except -1
 
 
 cdef class Operation:

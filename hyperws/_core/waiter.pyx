@@ -47,8 +47,11 @@ cdef class Waiter:
                 self.loop.call_soon(self.callback, self, context=self.context)
         return 0
 
-    cdef int wake_in_place(self) except -1:
-        """Let the task go on now. Only where no task is running: in a driver's own callback."""
+    cdef int wake_in_place(self, object resumed) except -1:
+        """Let the task go on now. Only where no task is running: in a driver's own callback.
+
+        `resumed` is a future of the loop that is done: the task takes a real one's result the short way.
+        """
         if self.woken or self.callback is None:
             return self.wake()
         try:
@@ -57,7 +60,7 @@ cdef class Waiter:
             return self.wake()
         self.woken = True
         try:
-            self.callback(self)
+            self.callback(resumed)
         finally:
             PyContext_Exit(self.context)
         return 0

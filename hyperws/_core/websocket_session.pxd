@@ -31,6 +31,7 @@ cdef class WebSocketSession(Session):
     cdef list ping_waiters
     cdef bytes late_pong               # to be sent once the peer takes bytes again, or None
 
+    cpdef object send(self, object message)
     cdef int handle(self, Event event) except -1
     cdef int deliver(self) except -1
     cdef int answer_ping(self, bytes payload) except -1

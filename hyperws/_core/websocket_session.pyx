@@ -54,14 +54,15 @@ cdef class WebSocketSession(Session):
         return size
 
     cdef int deliver(self) except -1:
+        callback, context = self.callback, self.context     # kept alive: the call may close the connection
         message = self.reader.message
         self.reader.message = None
         if self.state != OPEN:
             return 0
-        if self.callback is None:
+        if callback is None:
             return self.inbox.put(message)
         try:
-            self.callback(self.context, message)
+            callback(context, message)
         except ConnectionClosed:
             self.start_closing(1000, "")
         except Exception as error:
@@ -204,7 +205,7 @@ cdef class WebSocketSession(Session):
             raise self.closed_error()
         return 0
 
-    def send(self, message):
+    cpdef object send(self, object message):
         """Send a message. Returns an awaitable for when the peer has taken most of what it was sent."""
         cdef Py_ssize_t size
         cdef const char *text
