@@ -56,10 +56,10 @@ class BuildExtensions(build_ext):
             super().build_extension(ext)
         except (CompileError, PlatformError):
             raise SystemExit(
-                f"hyperws: {ext.name} could not be compiled. Building needs a C11 compiler and the headers of "
-                f"Python {sys.version_info.major}.{sys.version_info.minor} (Debian: apt install gcc "
-                f"python3-dev; Fedora: dnf install gcc python3-devel; macOS: xcode-select --install; Windows: "
-                f"the Microsoft C++ Build Tools). What the compiler said stands above."
+                f"hyperws: {ext.name} could not be compiled. Building needs a C11 compiler and the headers "
+                f"of Python {sys.version_info.major}.{sys.version_info.minor} (Debian: apt install gcc "
+                f"python3-dev; Fedora: dnf install gcc python3-devel; macOS: xcode-select --install; "
+                f"Windows: the Microsoft C++ Build Tools). What the compiler said stands above."
             ) from None
 
 
@@ -90,7 +90,13 @@ setup(
     ext_modules=cythonize(
         extensions(),
         build_dir="build/cython",
-        compiler_directives={"language_level": 3, "embedsignature": True, "binding": False},
+        compiler_directives={
+            "language_level": 3,
+            "binding": False,
+            "embedsignature": True,
+            "embedsignature.format": "clinic",  # the form that inspect.signature reads
+            "auto_pickle": False,
+        },
         nthreads=0 if sys.platform == "win32" else os.cpu_count() or 1,
     ),
     cmdclass={"build_ext": BuildExtensions},

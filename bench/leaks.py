@@ -72,7 +72,7 @@ def churn(port: int, connects: int, at_a_time: int, reset_percent: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connects", type=int, default=100_000)
     parser.add_argument("--at-a-time", type=int, default=100)
     parser.add_argument("--reset-percent", type=int, default=50)

@@ -16,6 +16,7 @@ from hyperws.limits import Limits
 from hyperws.server import Server
 
 __all__ = [
+    "SEC_WEBSOCKET_KEY",
     "BadRequest",
     "ConfigurationError",
     "ConnectionClosed",
@@ -25,7 +26,6 @@ __all__ = [
     "Limits",
     "ListenError",
     "RouteError",
-    "SEC_WEBSOCKET_KEY",
     "Server",
     "UsageError",
     "__version__",

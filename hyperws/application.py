@@ -105,7 +105,10 @@ class Application:
         self, http: HttpSession, request: Request, route: Route, params: dict[str, str]
     ) -> None:
         if not origin_allowed(request.origin, request.host, self.server.origins):
-            text = f"A page of {request.origin} may not connect here: the server's allowed_origins can let it in."
+            text = (
+                f"A page of {request.origin} may not connect here: "
+                "the server's allowed_origins can let it in."
+            )
             self.answer(http, request, plain(403, text), keep_alive=False)
             return
         context = Context(self.server, http, request, params)

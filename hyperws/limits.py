@@ -36,8 +36,8 @@ class Limits:
     """Bytes of messages that wait for `receive()`, each counted with 64 more for its keeping. Above it the
     connection is not read, so that TCP holds the peer back."""
     send_queue: int | None = MiB
-    """Bytes that wait for a slow peer. Above a quarter of it, awaiting `send()` waits until an eighth is left;
-    a peer that is given more while all of it waits is cut off, with close code 1013."""
+    """Bytes that wait for a slow peer. Above a quarter of it, awaiting `send()` waits until an eighth is
+    left; a peer that is given more while all of it waits is cut off, with close code 1013."""
     handshake_timeout: float | None = 10.0
     """Seconds for a request, from its connection or the answer before it, until all of it has come."""
     idle_timeout: float | None = 60.0

@@ -56,7 +56,9 @@ def listen_unix(path: str, backlog: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(f"{path} exists already: remove it, or choose another unix_socket(...)") from None
+            raise ListenError(
+                f"{path} exists already: remove it, or choose another unix_socket(...)"
+            ) from None
         raise ListenError(f"can't listen on {path}: {error.strerror or error}") from None
     return listener
 

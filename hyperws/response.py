@@ -17,7 +17,7 @@ WITHOUT_BODY = (204, 304)
 class Response:
     """A response as it is put together; bytes once it is sent."""
 
-    __slots__ = ("status", "headers", "body", "is_text")
+    __slots__ = ("body", "headers", "is_text", "status")
 
     def __init__(self, status: int = 200, body: bytes = b"") -> None:
         self.status = status
@@ -35,7 +35,9 @@ class Response:
         if not TOKEN.fullmatch(name):
             raise UsageError(f"{name!r} is no header name: use letters, digits and hyphens")
         if not FIELD_VALUE.fullmatch(value):
-            raise UsageError(f"the header {name!r} has a character that a header can't have, such as a line end")
+            raise UsageError(
+                f"the header {name!r} has a character that a header can't have, such as a line end"
+            )
         self.headers[name.lower()] = value
 
     def set_body(self, body: object) -> None:

@@ -7,7 +7,7 @@ is tried first, then `{name}`, then `{name:regex}`, then a last `{name:path}` th
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -17,7 +17,7 @@ from hyperws.errors import BadRequest, RouteError
 if TYPE_CHECKING:
     from hyperws.context import Context
 
-Handler = Callable[["Context"], Awaitable[None]]
+Handler = Callable[["Context"], Coroutine[Any, Any, None]]
 MessageCallback = Callable[["Context", Any], Any]
 
 
@@ -47,7 +47,7 @@ class Route:
 class Node:
     """One level of the tree."""
 
-    __slots__ = ("literals", "dynamic", "regexes", "rest", "route")
+    __slots__ = ("dynamic", "literals", "regexes", "rest", "route")
 
     def __init__(self) -> None:
         self.literals: dict[str, Node] = {}
@@ -64,9 +64,8 @@ class Node:
         if at == len(segments):
             return self.route
         segment = segments[at]
-        if child := self.literals.get(segment):
-            if route := child.find(segments, at + 1, values):
-                return route
+        if (child := self.literals.get(segment)) and (route := child.find(segments, at + 1, values)):
+            return route
         if segment:
             candidates = [self.dynamic] if self.dynamic else []
             candidates += [node for regex, node in self.regexes.values() if regex.fullmatch(segment)]
@@ -138,7 +137,9 @@ def parse_pattern(pattern: str) -> list[str | tuple[str, str | None]]:
     segments: list[str | tuple[str, str | None]] = []
     for text in split_segments(pattern):
         if segments and isinstance(segments[-1], tuple) and segments[-1][1] == "path":
-            raise RouteError(f"{pattern!r}: a part of kind 'path' takes all that is left, so it must be the last")
+            raise RouteError(
+                f"{pattern!r}: a part of kind 'path' takes all that is left, so it must be the last"
+            )
         if "{" not in text and "}" not in text:
             segments.append(text)
             continue

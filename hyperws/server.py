@@ -11,7 +11,8 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
@@ -26,17 +27,18 @@ from hyperws.listening import SocketOption, listen_tcp, listen_unix
 from hyperws.origins import checked_origins
 from hyperws.routing import Handler, MessageCallback, Router
 
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    import uvloop
-except ImportError:  # pragma: not on Windows
-    uvloop = None
+    from uvloop import new_event_loop
+except ImportError:  # not on Windows
+    from asyncio import new_event_loop
 
 if sys.platform != "win32":
     from hyperws._core.reactor import Reactor
 
 logger = logging.getLogger("hyperws")
 
-HandlerType = TypeVar("HandlerType", bound=Callable[[Context], Awaitable[None]])
+HandlerType = TypeVar("HandlerType", bound=Handler)
 
 
 class Options(TypedDict, total=False):
@@ -167,7 +169,8 @@ class Server:
     def driver(self, name: Literal["reactor", "portable"]) -> Self:
         """What does the input and output: the "reactor" with a poller of its own, the default where there is
         one, or "portable" on the event loop's transports. The environment's HYPERWS_DRIVER overrides it."""
-        self._set("_driver_name", name, name in ("reactor", "portable"), "driver takes 'reactor' or 'portable'")
+        known = name in ("reactor", "portable")
+        self._set("_driver_name", name, known, "driver takes 'reactor' or 'portable'")
         return self
 
     def _set(self, attribute: str, value: Any, valid: bool = True, rule: str = "") -> None:
@@ -219,11 +222,13 @@ class Server:
         True). `on_message` is a plain `def on_message(ctx, message)` that is called for each message as it is
         read: the fastest form. Without either this is a decorator.
 
-        Static parts win over dynamic ones, those over regexes. Raises RouteError for a bad or duplicate route.
+        Static parts win over dynamic ones, those over regexes. Raises RouteError for a bad or duplicate one.
         """
         if on_message is not None:
             if handler is not None or methods is not None or websocket is False:
-                raise RouteError(f"{pattern!r}: on_message serves the WebSocket by itself: give it a route alone")
+                raise RouteError(
+                    f"{pattern!r}: on_message serves the WebSocket by itself: give it a route alone"
+                )
             if not callable(on_message) or is_async(on_message):
                 raise RouteError(f"{pattern!r}: on_message is called as it is: give it a plain function")
             route = self.router.route_at(pattern)
@@ -269,7 +274,7 @@ class Server:
 
     @property
     def address(self) -> tuple[str, int]:
-        """(host, port) it listens on; (path, 0) for a Unix socket. Raises UsageError before it has started."""
+        """(host, port) it listens on; (path, 0) for a Unix socket. Raises UsageError before it is started."""
         if not self._sockets:
             raise UsageError("the server has no address before it has started")
         name = self._sockets[0].getsockname()
@@ -308,31 +313,33 @@ class Server:
         driver.stop_listening()
         for connection in list(driver.connections):
             connection.session.go_away()
-        if not await ends_within(driver.wait_drained(), self._limits.shutdown_grace if grace is None else grace):
+        seconds = self._limits.shutdown_grace if grace is None else grace
+        if not await ends_within(driver.wait_drained(), seconds):
             await self._cut_off(driver)
         self._close()
 
     async def _cut_off(self, driver: Driver) -> None:
         """End what did not end by itself."""
         driver.abort_all()
-        tasks = [connection.session.task for connection in driver.connections]
-        for task in tasks:
-            task.cancel()
+        for connection in driver.connections:
+            if connection.session.task is not None:
+                connection.session.task.cancel()
         if not await ends_within(driver.wait_drained(), 1.0):
             for connection in driver.connections:
-                logger.error(
-                    "a handler went on after it was cancelled, and is left behind: %r", connection.session.task
-                )
+                task = connection.session.task
+                logger.error("a handler went on after it was cancelled, and is left behind: %r", task)
 
     def _close(self) -> None:
-        assert self._driver is not None and self._stopped is not None
+        assert self._driver is not None
+        assert self._stopped is not None
         self._driver.close()
         self._driver = None
         for listener in self._sockets:
             listener.close()
         self._sockets = []
         if self._unix_socket is not None:
-            os.unlink(self._unix_socket)
+            with suppress(FileNotFoundError):   # an event loop of Python 3.13 or later has removed it
+                os.unlink(self._unix_socket)
         if not self._stopped.done():
             self._stopped.set_result(None)
 
@@ -348,7 +355,8 @@ class Server:
     def run(self, *, on_listening: Callable[[], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then stop gracefully; a second signal ends the process at once.
 
-        `on_listening` is called once connections are accepted; `address` tells where. Uses uvloop where it is installed. Raises ListenError, and UsageError inside a running event loop.
+        `on_listening` is called once connections are accepted; `address` tells where. Uses uvloop where it is
+        installed. Raises ListenError, and UsageError inside a running event loop.
         """
         try:
             asyncio.get_running_loop()
@@ -356,7 +364,7 @@ class Server:
             pass
         else:
             raise UsageError("run() has an event loop of its own: inside a running one use 'await start()'")
-        with asyncio.Runner(loop_factory=uvloop and uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self._serve_until_signal(on_listening))
 
     async def _serve_until_signal(self, on_listening: Callable[[], None] | None) -> None:

@@ -1,4 +1,5 @@
-"""The seed's verbs: thin names over the Python ones, so that its handlers port line by line.
+"""The verbs of hyperlane, a framework for Rust: thin names over the Python ones, so that its handlers port
+line by line.
 
 A response is put together with the `set_…` verbs, each of which returns the context, and goes out with
 `send()` (head and body) or `send_body()` (a chunk on HTTP, a message on a WebSocket).
@@ -6,22 +7,20 @@ A response is put together with the `set_…` verbs, each of which returns the c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hyperws.errors import ConnectionClosed
-
-if TYPE_CHECKING:
-    from hyperws.context import Context
+from hyperws.exchange import Exchange
 
 
-class Verbs:
-    """Mixed into Context."""
+class Verbs(Exchange):
+    """Part of Context."""
 
     __slots__ = ()
 
     # ----------------------------------------------------------------------------- the request
 
-    async def get_request_body(self: Context) -> bytes:
+    async def get_request_body(self) -> bytes:
         """WebSocket: the next message as bytes, b"" once the connection has ended. HTTP: the whole body, b""
         after that, so that a loop over messages ends there too."""
         if not self.is_websocket:
@@ -32,44 +31,46 @@ class Verbs:
             return b""
         return message.encode() if isinstance(message, str) else message
 
-    def get_request_header(self: Context, name: str) -> str | None:
+    def get_request_header(self, name: str) -> str | None:
         return self.headers.get(name)
 
-    def get_request_query(self: Context, name: str) -> str | None:
+    def get_request_query(self, name: str) -> str | None:
         return self.query.get(name)
 
-    def get_route_param(self: Context, name: str) -> str | None:
+    def get_route_param(self, name: str) -> str | None:
         return self.params.get(name)
 
-    def get_socket_addr_or_default_string(self: Context) -> str:
+    def get_socket_addr_or_default_string(self) -> str:
         return self.client
 
-    def get_attribute(self: Context, name: str) -> Any:
+    def get_attribute(self, name: str) -> Any:
         return self.state.get(name)
 
-    def set_attribute(self: Context, name: str, value: Any) -> Self:
+    def set_attribute(self, name: str, value: Any) -> Self:
         self.state[name] = value
         return self
 
     # ---------------------------------------------------------------------------- the response
 
-    def set_response_status_code(self: Context, status: int) -> Self:
+    def set_response_status_code(self, status: int) -> Self:
         """Set the status of the HTTP response, 200 to 599. Raises UsageError once the head has gone out."""
         self.unsent_response("set_response_status_code").set_status(status)
         return self
 
-    def set_response_header(self: Context, name: str, value: str) -> Self:
-        """Set a header of the HTTP response, in place of one of the same name. Raises UsageError for a name or
-        value that a header can't have, and once the head has gone out."""
+    def set_response_header(self, name: str, value: str) -> Self:
+        """Set a header of the HTTP response, in place of one of the same name.
+
+        Raises UsageError for a name or value that a header can't have, and once the head has gone out.
+        """
         self.unsent_response("set_response_header").set_header(name, value)
         return self
 
-    def set_response_body(self: Context, body: Any) -> Self:
+    def set_response_body(self, body: Any) -> Self:
         """Set what the next `send()` or `send_body()` sends: `str` or bytes-like."""
         self.response.set_body(body)
         return self
 
-    async def send_body(self: Context) -> None:
+    async def send_body(self) -> None:
         """Send the body that was set: a chunk of an HTTP response, or a message of a WebSocket.
 
         On a WebSocket, bytes go out as text where the last message received was text and they are UTF-8.

@@ -95,7 +95,8 @@ async def test_pipelined_requests_are_answered_in_order(serving):
         await ctx.send(f"[{ctx.params['name']}]")
 
     async with serving(server) as running:
-        many = b"".join(get(f"/{i}") for i in range(50)) + get("/missing/page") + get("/last", "Connection: close")
+        many = b"".join(get(f"/{i}") for i in range(50))
+        many += get("/missing/page") + get("/last", "Connection: close")
         reader, writer = await running.raw(many)
         first.set()
         answer = await asyncio.wait_for(reader.read(), 20)
@@ -303,7 +304,8 @@ async def test_a_request_that_is_too_slow_is_told_and_closed(serving):
     async with serving(page_server(limits=Limits(handshake_timeout=0.1))) as running:
         silent = await running.exchange(b"")
         partial = await running.exchange(b"GET / HTT")
-        reader, writer = await running.raw(get("/hello/bob") + get("/body", "Content-Length: 5", method="POST"))
+        requests = get("/hello/bob") + get("/body", "Content-Length: 5", method="POST")
+        reader, writer = await running.raw(requests)
         unfinished = await asyncio.wait_for(reader.read(), 20)
         writer.close()
     assert silent == b""

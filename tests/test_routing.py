@@ -66,7 +66,7 @@ def test_static_wins_over_dynamic_over_regex_over_rest():
 
 
 def test_many_alternatives_are_tried_once_each():
-    made = router("/" + "/".join(["{a%d}" % i for i in range(40)]), "/" + "/".join(["b"] * 39 + ["c"]))
+    made = router("/" + "/".join([f"{{a{i}}}" for i in range(40)]), "/" + "/".join(["b"] * 39 + ["c"]))
     assert found(made, "/" + "/".join(["b"] * 39 + ["c", "d"])) == (None, {})
 
 

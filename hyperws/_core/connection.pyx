@@ -1,7 +1,6 @@
 from hyperws.errors import ConnectionClosed
 
 cimport cython
-from libc.math cimport INFINITY
 
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport (

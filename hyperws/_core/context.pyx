@@ -17,7 +17,9 @@ cdef class BaseContext:
 
     cdef int need_websocket(self, str method) except -1:
         if self.websocket is None:
-            raise UsageError(f"{method}() is for WebSockets, and this is an HTTP request: see ctx.is_websocket")
+            raise UsageError(
+                f"{method}() is for WebSockets, and this is an HTTP request: see ctx.is_websocket"
+            )
         return 0
 
     def receive(self):
@@ -28,7 +30,9 @@ cdef class BaseContext:
         """
         self.need_websocket("receive")
         if self.websocket.inbox is None:
-            raise UsageError("this route's messages go to on_message: give it a coroutine handler to receive()")
+            raise UsageError(
+                "this route's messages go to on_message: give it a coroutine handler to receive()"
+            )
         return self.websocket.inbox.receive(False)
 
     def __aiter__(self):

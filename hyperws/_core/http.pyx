@@ -9,10 +9,10 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint8_t
 
 # uri-host [":" port] (RFC 3986, section 3.2), without the comma, by which two may have been joined
-REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})"
-IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+)\]"
-HOST = re.compile(rf"(?:{IP_LITERAL}|{REG_NAME}*)(?::[0-9]*)?").fullmatch
-ABSOLUTE_TARGET = re.compile(
+cdef str REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})"
+cdef str IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+)\]"
+cdef object HOST = re.compile(rf"(?:{IP_LITERAL}|{REG_NAME}*)(?::[0-9]*)?").fullmatch
+cdef object ABSOLUTE_TARGET = re.compile(
     rf"(?:https?|wss?)://((?:{IP_LITERAL}|{REG_NAME}+)(?::[0-9]*)?)((?:[/?].*)?)", re.IGNORECASE
 ).fullmatch
 
@@ -142,7 +142,7 @@ cdef class RequestParser:
         head.capacity = self.capacity
         error = hw_head_parse(data, size, &head)
         if error:
-            status = 431 if error == HW_HEAD_TOO_MANY else 505 if error == HW_HEAD_UNSUPPORTED_VERSION else 400
+            status = {HW_HEAD_TOO_MANY: 431, HW_HEAD_UNSUPPORTED_VERSION: 505}.get(error, 400)
             raise BadRequest(status, hw_head_error_text(error).decode())
         request = Request.__new__(Request)
         request.head = data[:size]

@@ -99,7 +99,8 @@ cdef class Receive(Operation):
             raise ConnectionClosed(inbox.closed.code, inbox.closed.reason)
         if inbox.waiter is not None and not inbox.waiter.cancelled:
             raise UsageError(
-                "another task waits in receive() on this connection: let one task receive and pass messages on"
+                "another task waits in receive() on this connection: "
+                "let one task receive and pass messages on"
             )
         self.waiter = inbox.waiter = Waiter(inbox.connection.driver.loop)
         return self.waiter

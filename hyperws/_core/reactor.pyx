@@ -144,9 +144,9 @@ cdef class Reactor(Driver):
     cdef int accept(self, Listener listener) except -1:
         cdef sockaddr_storage address
         cdef socklen_t size
-        cdef int i, fd
+        cdef int _, fd
         cdef Connection connection
-        for i in range(ACCEPTS):
+        for _ in range(ACCEPTS):
             if not listener.watched:
                 break
             size = sizeof(address)

@@ -2,8 +2,7 @@ from hyperws.errors import ConnectionClosed, UsageError
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.math cimport INFINITY
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.connection cimport Connection, Session

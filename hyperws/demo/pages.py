@@ -6,9 +6,10 @@ these files can be asked for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from importlib.resources import files
 from pathlib import PurePath
+from typing import Any
 
 from hyperws import Context, Server
 
@@ -34,7 +35,7 @@ def mount(server: Server) -> None:
             server.route(path, handler, methods=["GET", "HEAD"], websocket=False)
 
 
-def page(body: bytes, content_type: str) -> Callable[[Context], Awaitable[None]]:
+def page(body: bytes, content_type: str) -> Callable[[Context], Coroutine[Any, Any, None]]:
     """The handler that answers with this one file."""
 
     async def handler(ctx: Context) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hyperws._core.http import RequestParser, accept_key
 from hyperws.errors import BadRequest
 
-from .oracle_http import AUTHORITY, Refused, parse
+from .oracle_http import Refused, parse
 from .pieces import corpus, cut_points, examples
 
 LIMITS = (2000, 20, 1000)    # bytes of a head, headers, bytes of a body
