@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from hyperws.errors import ConfigurationError
 
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
+AllowedOrigins = frozenset[Origin] | Literal["*"] | None
+"""Those of the very host that is asked, where it is None."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def parse_origin(origin: str) -> tuple[str, str, int | None]:
+def parse_origin(origin: str) -> Origin:
     """(scheme, host, port) of an origin (RFC 6454, section 7). Raises ValueError where it is none."""
     parts = urlsplit(origin)
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path or parts.query or parts.fragment:
@@ -17,7 +23,7 @@ def parse_origin(origin: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
 
 
-def checked_origins(origins: list[str] | str) -> frozenset[tuple[str, str, int | None]] | str:
+def checked_origins(origins: list[str] | str) -> AllowedOrigins:
     """What `allowed_origins` was given, in the form in which origins are compared."""
     if origins == "*":
         return "*"
@@ -29,10 +35,8 @@ def checked_origins(origins: list[str] | str) -> frozenset[tuple[str, str, int |
         raise ConfigurationError(f"{error}: write it as in 'https://example.com'") from None
 
 
-def origin_allowed(
-    origin: str | None, host: str | None, allowed: frozenset[tuple[str, str, int | None]] | str | None
-) -> bool:
-    """Whether a page of `origin` may connect. None as `allowed` means: only pages of this very `host`.
+def origin_allowed(origin: str | None, host: str | None, allowed: AllowedOrigins) -> bool:
+    """Whether a page of `origin` may connect.
 
     A client that sends no Origin is not a browser, and could send any: it is let in.
     """

@@ -1,4 +1,4 @@
-"""`Server`: its options, its routes, and its life from start to stop."""
+"""`Server`: its routes, and its life from start to stop."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import asyncio
 import inspect
 import logging
 import os
-import signal
 import socket
-import struct
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType, TracebackType
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from hyperws._core.connection import Driver
 from hyperws._core.portable import Portable
@@ -22,10 +19,10 @@ from hyperws._core.topics import Topics
 from hyperws.application import Application
 from hyperws.context import Context
 from hyperws.errors import ConfigurationError, RouteError, UsageError
-from hyperws.limits import Limits
-from hyperws.listening import SocketOption, listen_tcp, listen_unix
-from hyperws.origins import checked_origins
+from hyperws.listening import listen_tcp, listen_unix
+from hyperws.options import Configurable, Options
 from hyperws.routing import Handler, MessageCallback, Router
+from hyperws.signals import stop_signals
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -41,23 +38,7 @@ logger = logging.getLogger("hyperws")
 HandlerType = TypeVar("HandlerType", bound=Handler)
 
 
-class Options(TypedDict, total=False):
-    """What `Server(...)` takes: each is a method of the same name too."""
-
-    host: str
-    port: int
-    unix_socket: str
-    backlog: int
-    ttl: int
-    enable_linger: int
-    ws_buffer_size: int
-    http_buffer_size: int
-    limits: Limits
-    allowed_origins: list[str] | Literal["*"]
-    driver: Literal["reactor", "portable"]
-
-
-class Server:
+class Server(Configurable):
     """Serves WebSockets and HTTP on one port.
 
     Every option is a chainable method: `Server(port=1)` is `Server().port(1)`. All of them must be set before
@@ -65,120 +46,13 @@ class Server:
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         self.router = Router()
         self.topics = Topics()
-        self.origins: Any = None
         self.stopping = False
-        self._host = "127.0.0.1"
-        self._port = 60000
-        self._unix_socket: str | None = None
-        self._backlog = 4096
-        self._nodelay = True
-        self._socket_options: dict[str, SocketOption] = {}
-        self._ws_buffer_size = 65536
-        self._http_buffer_size = 16384
-        self._limits = Limits()
-        self._driver_name = "reactor" if sys.platform != "win32" else "portable"
         self._driver: Driver | None = None
         self._sockets: list[socket.socket] = []
         self._stopped: asyncio.Future[None] | None = None
-        for name, value in options.items():
-            if name not in Options.__annotations__:
-                known = ", ".join(Options.__annotations__)
-                raise ConfigurationError(f"Server has no option {name!r}: it has {known}")
-            getattr(self, name)(value)
-
-    # ------------------------------------------------------------------------------ options
-
-    def host(self, host: str) -> Self:
-        """Listen on this address or name; "0.0.0.0" and "::" are every address. Default: "127.0.0.1"."""
-        self._set("_host", host, isinstance(host, str) and host != "", "host takes an address or a name")
-        return self
-
-    def port(self, port: int) -> Self:
-        """Listen on this TCP port; 0 picks a free one, which `address` tells. Default: 60000."""
-        self._set("_port", port, is_int(port, 0, 65535), "port takes a number from 0 to 65535")
-        return self
-
-    def unix_socket(self, path: str) -> Self:
-        """Listen on a Unix socket at this path, and on no TCP port."""
-        usable = isinstance(path, str) and path != "" and hasattr(socket, "AF_UNIX")
-        self._set("_unix_socket", path, usable, "unix_socket takes a path, on a system that has Unix sockets")
-        return self
-
-    def backlog(self, backlog: int) -> Self:
-        """How many connections may wait to be accepted. Default: 4096."""
-        self._set("_backlog", backlog, is_int(backlog, 1), "backlog takes a number from 1 up")
-        return self
-
-    def enable_nodelay(self) -> Self:
-        """Send small messages at once (TCP_NODELAY). This is the default."""
-        self._set("_nodelay", True)
-        return self
-
-    def disable_nodelay(self) -> Self:
-        """Let TCP gather small messages."""
-        self._set("_nodelay", False)
-        return self
-
-    def enable_linger(self, seconds: int) -> Self:
-        """SO_LINGER: how long closing may wait for unsent bytes; 0 resets the connection instead."""
-        self._set("_linger", seconds, is_int(seconds, 0), "enable_linger takes whole seconds from 0 up")
-        linger = struct.pack("ii", 1, seconds)
-        self._socket_options["linger"] = (socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        return self
-
-    def disable_linger(self) -> Self:
-        """Leave it to the system to send what is left after closing. This is the default."""
-        self._set("_linger", None)
-        self._socket_options.pop("linger", None)
-        return self
-
-    def ttl(self, hops: int) -> Self:
-        """How many hops packets may take (IP_TTL)."""
-        self._set("_ttl", hops, is_int(hops, 1, 255), "ttl takes a number from 1 to 255")
-        self._socket_options["ttl"] = (socket.IPPROTO_IP, socket.IP_TTL, hops)
-        return self
-
-    def ws_buffer_size(self, size: int) -> Self:
-        """Bytes that one read of a WebSocket asks for; never a limit of messages. Default: 65536."""
-        fits = is_int(size, 1024, 1 << 24)
-        self._set("_ws_buffer_size", size, fits, "ws_buffer_size takes bytes from 1024 to 16777216")
-        return self
-
-    def http_buffer_size(self, size: int) -> Self:
-        """Bytes that one read of an HTTP connection asks for; never a limit of requests. Default: 16384."""
-        fits = is_int(size, 1024, 1 << 24)
-        self._set("_http_buffer_size", size, fits, "http_buffer_size takes bytes from 1024 to 16777216")
-        return self
-
-    def limits(self, limits: Limits) -> Self:
-        """What a peer may use up."""
-        self._set("_limits", limits, isinstance(limits, Limits), "limits takes a Limits(...)")
-        return self
-
-    def allowed_origins(self, origins: list[str] | Literal["*"]) -> Self:
-        """The web pages that may open a WebSocket, as in ["https://example.com"]; "*" for all.
-
-        By default only pages of the very host that the request names may. Clients that send no Origin are not
-        browsers, and are always let in.
-        """
-        self._set("origins", checked_origins(origins))
-        return self
-
-    def driver(self, name: Literal["reactor", "portable"]) -> Self:
-        """What does the input and output: the "reactor" with a poller of its own, the default where there is
-        one, or "portable" on the event loop's transports. The environment's HYPERWS_DRIVER overrides it."""
-        known = name in ("reactor", "portable")
-        self._set("_driver_name", name, known, "driver takes 'reactor' or 'portable'")
-        return self
-
-    def _set(self, attribute: str, value: Any, valid: bool = True, rule: str = "") -> None:
-        if self._driver is not None:
-            raise UsageError("options must be set before the server starts")
-        if not valid:
-            raise ConfigurationError(f"{rule}, not {value!r}")
-        setattr(self, attribute, value)
 
     # ------------------------------------------------------------------------------- routes
 
@@ -282,7 +156,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen, and serve in the running event loop until `stop`. Raises ListenError."""
-        if self._driver is not None:
+        if self._started:
             raise UsageError("the server has started already")
         loop = asyncio.get_running_loop()
         driver = self._make_driver(loop)
@@ -290,6 +164,7 @@ class Server:
         self.stopping = False
         self._stopped = loop.create_future()
         self._driver = driver
+        self._started = True
         try:
             if (starting := driver.start(self._sockets)) is not None:
                 await starting
@@ -334,6 +209,7 @@ class Server:
         assert self._stopped is not None
         self._driver.close()
         self._driver = None
+        self._started = False
         for listener in self._sockets:
             listener.close()
         self._sockets = []
@@ -391,45 +267,13 @@ class Server:
     def _listen(self) -> list[socket.socket]:
         if self._unix_socket is not None:
             return [listen_unix(self._unix_socket, self._backlog)]
-        options: list[SocketOption] = list(self._socket_options.values())
-        options.append((socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self._nodelay)))
-        return listen_tcp(self._host, self._port, self._backlog, options)
-
-
-class stop_signals:
-    """While this is entered, the first SIGINT or SIGTERM sets the result of a future, a second one kills."""
-
-    def __init__(self, asked: asyncio.Future[None]) -> None:
-        self.asked = asked
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self.receive)
-
-    def receive(self, number: int, frame: FrameType | None) -> None:
-        for each in self.before:
-            signal.signal(each, signal.SIG_DFL)
-        self.asked.get_loop().call_soon_threadsafe(self.ask)
-
-    def ask(self) -> None:
-        if not self.asked.done():
-            self.asked.set_result(None)
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+        return listen_tcp(self._host, self._port, self._backlog, self._tcp_options)
 
 
 async def ends_within(future: asyncio.Future[None], seconds: float | None) -> bool:
     """Whether a future was done within so many seconds."""
     done, _ = await asyncio.wait([future], timeout=seconds)
     return bool(done)
-
-
-def is_int(value: object, low: int, high: float = float("inf")) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def is_async(function: object) -> bool:

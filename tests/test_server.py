@@ -50,7 +50,7 @@ async def test_echo_keeps_type_and_content(serving):
         ("host", 5, "an address or a name"),
         ("backlog", 0, "from 1 up"),
         ("ttl", 256, "1 to 255"),
-        ("enable_linger", -1, "from 0 up"),
+        ("enable_linger", -1, "0 to 32767"),
         ("ws_buffer_size", 10, "from 1024"),
         ("http_buffer_size", 1 << 40, "to 16777216"),
         ("limits", {"max_headers": 1}, r"Limits\(...\)"),

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport Buffer
 from hyperws._core.timers cimport Timed, Timers
-from hyperws._core.waiter cimport Operation, Waiter
+from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
 
 
 cdef class Driver:
@@ -73,7 +73,7 @@ cdef class Connection(Timed):
     cdef bint discarding               # what comes in is thrown away
     cdef bint finishing                # disconnect when all is sent
     cdef bint ending                   # end the output when all is sent, then wait for the peer's end
-    cdef list waiters                  # of tasks that wait for the peer to take more, or for the end
+    cdef Waiters waiters               # tasks that wait for the peer to take more, or for the end
 
     cdef int use(self, Session session) except -1
     cdef int received(self, uint8_t *data, size_t size) except -1
@@ -94,13 +94,11 @@ cdef class Connection(Timed):
     cdef int rearm(self) except -1
     cdef Operation drain(self)
     cdef Operation wait_gone(self)
-    cdef int wake_waiters(self) except -1
 
 
-cdef class Drain(Operation):
+cdef class Drain(SharedOperation):
     cdef Connection connection
     cdef Session session       # whose error is raised if the connection ends before
-    cdef Waiter waiter
     cdef bint until_gone
 
 

@@ -7,7 +7,7 @@ from typing_extensions import disjoint_base
 
 from hyperws._core.bounds import Bounds
 from hyperws._core.timers import Timed
-from hyperws._core.waiter import Operation
+from hyperws._core.waiter import SharedOperation
 from hyperws.application import Application
 from hyperws.limits import Limits
 
@@ -55,4 +55,4 @@ class Connection(Timed):
     def client(self) -> str: ...
 
 @final
-class Drain(Operation[None]): ...
+class Drain(SharedOperation[None]): ...

@@ -7,7 +7,7 @@ from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
 )
 from hyperws._core.timers cimport Timed, Timers
-from hyperws._core.waiter cimport Operation, Waiter, enable_send
+from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
@@ -247,7 +247,8 @@ cdef class Connection(Timed):
         else:
             driver.addresses[self.address] -= 1
         session.lost()
-        self.wake_waiters()
+        if self.waiters is not None:
+            self.waiters.wake()
         if session.task is None:
             driver.retire(self)
         else:
@@ -332,7 +333,7 @@ cdef class Connection(Timed):
                 self.ending = False
                 driver.end_output(self)
         if self.waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
-            self.wake_waiters()
+            self.waiters.wake()
         return 0
 
     cdef int pause_reading(self) except -1:
@@ -393,18 +394,9 @@ cdef class Connection(Timed):
         operation.until_gone = True
         return operation
 
-    cdef int wake_waiters(self) except -1:
-        cdef Waiter waiter
-        if self.waiters is not None:
-            waiters = self.waiters
-            self.waiters = None
-            for waiter in waiters:
-                waiter.wake()
-        return 0
-
 
 @cython.final
-cdef class Drain(Operation):
+cdef class Drain(SharedOperation):
     cdef object step(self):
         cdef Connection connection = self.connection
         if connection.gone:
@@ -416,15 +408,8 @@ cdef class Drain(Operation):
             self.finished = True
             return None
         if connection.waiters is None:
-            connection.waiters = []
-        self.waiter = Waiter(connection.driver.loop)
-        connection.waiters.append(self.waiter)
-        return self.waiter
-
-    cdef int abandon(self) except -1:
-        if self.connection.waiters is not None and self.waiter in self.connection.waiters:
-            self.connection.waiters.remove(self.waiter)
-        return 0
+            connection.waiters = Waiters(connection.driver.loop)
+        return self.wait(connection.waiters)
 
 
 enable_send(Drain)

@@ -10,11 +10,25 @@ cdef class Waiter:
     cdef int wake_in_place(self, object resumed) except -1
 
 
+cdef class Waiters:
+    cdef object loop
+    cdef list waiting
+
+    cdef int wake(self) except -1
+
+
 cdef class Operation:
     cdef bint finished
 
     cdef object step(self)
     cdef int abandon(self) except -1
+
+
+cdef class SharedOperation(Operation):
+    cdef Waiters waiters
+    cdef Waiter waiter
+
+    cdef Waiter wait(self, Waiters waiters)
 
 
 cdef Operation DONE

@@ -89,6 +89,23 @@ cdef class Waiter:
             raise CancelledError() if self.cancel_message is None else CancelledError(self.cancel_message)
 
 
+@cython.final
+cdef class Waiters:
+    """The tasks that wait for one thing."""
+
+    def __cinit__(self, loop):
+        self.loop = loop
+        self.waiting = []
+
+    cdef int wake(self) except -1:
+        """Let all of them go on; those that are not satisfied come again."""
+        cdef Waiter waiter
+        waiting, self.waiting = self.waiting, []
+        for waiter in waiting:
+            waiter.wake()
+        return 0
+
+
 cdef class Operation:
     """An awaitable that is started already and may be awaited, given to a task, or ignored.
 
@@ -125,6 +142,21 @@ cdef class Operation:
 
     def close(self):
         self.abandon()
+
+
+cdef class SharedOperation(Operation):
+    """An Operation for which several tasks may wait."""
+
+    cdef Waiter wait(self, Waiters waiters):
+        self.waiters = waiters
+        self.waiter = Waiter(waiters.loop)
+        waiters.waiting.append(self.waiter)
+        return self.waiter
+
+    cdef int abandon(self) except -1:
+        if self.waiters is not None and self.waiter in self.waiters.waiting:
+            self.waiters.waiting.remove(self.waiter)
+        return 0
 
 
 cdef PySendResult send_slot(object operation, object value, PyObject **result) except PYGEN_ERROR:

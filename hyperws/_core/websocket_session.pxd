@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from hyperws._core.connection cimport Session
 from hyperws._core.inbox cimport Inbox
-from hyperws._core.waiter cimport Operation, Waiter
+from hyperws._core.waiter cimport SharedOperation, Waiters
 from hyperws._core.websocket cimport Event, FrameReader, hw_opcode
 
 
@@ -28,7 +28,7 @@ cdef class WebSocketSession(Session):
     cdef double ping_sent_at
     cdef uint64_t pings, pongs         # the number of the last ping sent and of the last answered
     cdef readonly double latency       # seconds, of the last ping that was answered; negative before that
-    cdef list ping_waiters
+    cdef Waiters pong_waiters
     cdef bytes late_pong               # to be sent once the peer takes bytes again, or None
 
     cpdef object send(self, object message)
@@ -45,7 +45,6 @@ cdef class WebSocketSession(Session):
     cdef int start_closing(self, int code, str reason) except -1
 
 
-cdef class Pong(Operation):
+cdef class Pong(SharedOperation):
     cdef WebSocketSession session
     cdef uint64_t number
-    cdef Waiter waiter

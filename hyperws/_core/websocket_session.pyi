@@ -5,7 +5,7 @@ from typing_extensions import Buffer, disjoint_base
 
 from hyperws._core.connection import Connection, Session
 from hyperws._core.inbox import Inbox
-from hyperws._core.waiter import Operation
+from hyperws._core.waiter import Operation, SharedOperation
 
 _T = TypeVar("_T")
 
@@ -27,4 +27,4 @@ class WebSocketSession(Session):
     def close(self, code: int, reason: str) -> Operation[None]: ...
 
 @final
-class Pong(Operation[float]): ...
+class Pong(SharedOperation[float]): ...

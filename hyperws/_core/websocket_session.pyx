@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.connection cimport Connection, Session
 from hyperws._core.inbox cimport Inbox
-from hyperws._core.waiter cimport DONE, Operation, Waiter, enable_send
+from hyperws._core.waiter cimport DONE, SharedOperation, Waiters, enable_send
 from hyperws._core.websocket cimport (
     CLOSE, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG, HW_TEXT, MESSAGE, NEED_DATA, PING, PONG, Event,
     FrameReader, append_frame, hw_opcode, is_close_code, not_a_message, not_utf8,
@@ -136,7 +136,6 @@ cdef class WebSocketSession(Session):
 
     cdef int ended(self, int code, str reason) except -1:
         """Nothing more is received: from here on every call says so, with this code."""
-        cdef Waiter waiter
         self.state = CLOSED
         self.closing_since = self.connection.driver.loop.time()
         if not self.close_code:
@@ -146,10 +145,8 @@ cdef class WebSocketSession(Session):
             self.inbox.close(self.closed_error())
         if self.hub is not None:
             self.hub.leave_all(self)
-        if self.ping_waiters is not None:
-            for waiter in self.ping_waiters:
-                waiter.wake()
-            self.ping_waiters = None
+        if self.pong_waiters is not None:
+            self.pong_waiters.wake()
         self.callback = self.context = None
         return 0
 
@@ -259,19 +256,16 @@ cdef class WebSocketSession(Session):
 
     cdef int take_pong(self, bytes payload) except -1:
         """The answer to the latest ping; others are a sign of life only (RFC 6455, section 5.5.3)."""
-        cdef Waiter waiter
         if self.pings > self.pongs and payload == str(self.pings).encode():
             self.pongs = self.pings
             self.latency = self.connection.driver.loop.time() - self.ping_sent_at
-            if self.ping_waiters is not None:
-                waiters, self.ping_waiters = self.ping_waiters, None
-                for waiter in waiters:
-                    waiter.wake()
+            if self.pong_waiters is not None:
+                self.pong_waiters.wake()
         return 0
 
 
 @cython.final
-cdef class Pong(Operation):
+cdef class Pong(SharedOperation):
     cdef object step(self):
         cdef WebSocketSession session = self.session
         if session.pongs >= self.number:
@@ -279,16 +273,9 @@ cdef class Pong(Operation):
             return session.latency
         if session.state == CLOSED:
             raise session.closed_error()
-        if session.ping_waiters is None:
-            session.ping_waiters = []
-        self.waiter = Waiter(session.connection.driver.loop)
-        session.ping_waiters.append(self.waiter)
-        return self.waiter
-
-    cdef int abandon(self) except -1:
-        if self.session.ping_waiters is not None and self.waiter in self.session.ping_waiters:
-            self.session.ping_waiters.remove(self.waiter)
-        return 0
+        if session.pong_waiters is None:
+            session.pong_waiters = Waiters(session.connection.driver.loop)
+        return self.wait(session.pong_waiters)
 
 
 enable_send(Pong)

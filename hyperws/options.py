@@ -1,0 +1,163 @@
+"""The options of a `Server`."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import Literal, Self, TypedDict, Unpack
+
+from hyperws.errors import ConfigurationError, UsageError
+from hyperws.limits import Limits
+from hyperws.listening import SocketOption
+from hyperws.origins import AllowedOrigins, checked_origins
+
+
+class Options(TypedDict, total=False):
+    """What `Server(...)` takes: each is a method of the same name too."""
+
+    host: str
+    port: int
+    unix_socket: str
+    backlog: int
+    ttl: int
+    enable_linger: int
+    ws_buffer_size: int
+    http_buffer_size: int
+    limits: Limits
+    allowed_origins: list[str] | Literal["*"]
+    driver: Literal["reactor", "portable"]
+
+
+class Configurable:
+    """A chainable method for each option, to be called before the server starts.
+
+    Each raises ConfigurationError for a value that makes no sense, UsageError once the server has started.
+    """
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self.origins: AllowedOrigins = None
+        self._started = False
+        self._host = "127.0.0.1"
+        self._port = 60000
+        self._unix_socket: str | None = None
+        self._backlog = 4096
+        self._nodelay = True
+        self._linger: SocketOption | None = None
+        self._ttl: SocketOption | None = None
+        self._ws_buffer_size = 65536
+        self._http_buffer_size = 16384
+        self._limits = Limits()
+        self._driver_name = "reactor" if sys.platform != "win32" else "portable"
+        for name, value in options.items():
+            if name not in Options.__annotations__:
+                known = ", ".join(Options.__annotations__)
+                raise ConfigurationError(f"Server has no option {name!r}: it has {known}")
+            getattr(self, name)(value)
+
+    def host(self, host: str) -> Self:
+        """Listen on this address or name; "0.0.0.0" and "::" are every address. Default: "127.0.0.1"."""
+        self._check(isinstance(host, str) and host != "", "host takes an address or a name", host)
+        self._host = host
+        return self
+
+    def port(self, port: int) -> Self:
+        """Listen on this TCP port; 0 picks a free one, which `address` tells. Default: 60000."""
+        self._check(is_int(port, 0, 65535), "port takes a number from 0 to 65535", port)
+        self._port = port
+        return self
+
+    def unix_socket(self, path: str) -> Self:
+        """Listen on a Unix socket at this path, and on no TCP port."""
+        usable = isinstance(path, str) and path != "" and hasattr(socket, "AF_UNIX")
+        self._check(usable, "unix_socket takes a path, on a system that has Unix sockets", path)
+        self._unix_socket = path
+        return self
+
+    def backlog(self, backlog: int) -> Self:
+        """How many connections may wait to be accepted. Default: 4096."""
+        self._check(is_int(backlog, 1, 1 << 30), "backlog takes a number from 1 up", backlog)
+        self._backlog = backlog
+        return self
+
+    def enable_nodelay(self) -> Self:
+        """Send small messages at once (TCP_NODELAY). This is the default."""
+        self._check()
+        self._nodelay = True
+        return self
+
+    def disable_nodelay(self) -> Self:
+        """Let TCP gather small messages."""
+        self._check()
+        self._nodelay = False
+        return self
+
+    def enable_linger(self, seconds: int) -> Self:
+        """SO_LINGER: how long closing may wait for unsent bytes; 0 resets the connection instead."""
+        self._check(is_int(seconds, 0, 32767), "enable_linger takes whole seconds from 0 to 32767", seconds)
+        # Windows' struct linger has two shorts, others' two ints
+        linger = struct.pack("HH" if sys.platform == "win32" else "ii", 1, seconds)
+        self._linger = (socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return self
+
+    def disable_linger(self) -> Self:
+        """Leave it to the system to send what is left after closing. This is the default."""
+        self._check()
+        self._linger = None
+        return self
+
+    def ttl(self, hops: int) -> Self:
+        """How many hops packets may take (IP_TTL)."""
+        self._check(is_int(hops, 1, 255), "ttl takes a number from 1 to 255", hops)
+        self._ttl = (socket.IPPROTO_IP, socket.IP_TTL, hops)
+        return self
+
+    def ws_buffer_size(self, size: int) -> Self:
+        """Bytes that one read of a WebSocket asks for; never a limit of messages. Default: 65536."""
+        self._check(is_int(size, 1024, 1 << 24), "ws_buffer_size takes bytes from 1024 to 16777216", size)
+        self._ws_buffer_size = size
+        return self
+
+    def http_buffer_size(self, size: int) -> Self:
+        """Bytes that one read of an HTTP connection asks for; never a limit of requests. Default: 16384."""
+        self._check(is_int(size, 1024, 1 << 24), "http_buffer_size takes bytes from 1024 to 16777216", size)
+        self._http_buffer_size = size
+        return self
+
+    def limits(self, limits: Limits) -> Self:
+        """What a peer may use up."""
+        self._check(isinstance(limits, Limits), "limits takes a Limits(...)", limits)
+        self._limits = limits
+        return self
+
+    def allowed_origins(self, origins: list[str] | Literal["*"]) -> Self:
+        """The web pages that may open a WebSocket, as in ["https://example.com"]; "*" for all.
+
+        By default only pages of the very host that the request names may. Clients that send no Origin are not
+        browsers, and are always let in.
+        """
+        self._check()
+        self.origins = checked_origins(origins)
+        return self
+
+    def driver(self, name: Literal["reactor", "portable"]) -> Self:
+        """What does the input and output: the "reactor" with a poller of its own, the default where there is
+        one, or "portable" on the event loop's transports. The environment's HYPERWS_DRIVER overrides it."""
+        self._check(name in ("reactor", "portable"), "driver takes 'reactor' or 'portable'", name)
+        self._driver_name = name
+        return self
+
+    def _check(self, valid: bool = True, rule: str = "", value: object = None) -> None:
+        if self._started:
+            raise UsageError("options must be set before the server starts")
+        if not valid:
+            raise ConfigurationError(f"{rule}, not {value!r}")
+
+    @property
+    def _tcp_options(self) -> list[SocketOption]:
+        nodelay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self._nodelay))
+        return [nodelay, *(option for option in (self._linger, self._ttl) if option is not None)]
+
+
+def is_int(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
