@@ -49,10 +49,9 @@ class Server(Configurable):
         super().__init__(**options)
         self.router = Router()
         self.topics = Topics()
-        self.stopping = False
         self._driver: Driver | None = None
         self._sockets: list[socket.socket] = []
-        self._stopped: asyncio.Future[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------------------- routes
 
@@ -158,40 +157,42 @@ class Server(Configurable):
         """Listen, and serve in the running event loop until `stop`. Raises ListenError."""
         if self._started:
             raise UsageError("the server has started already")
-        loop = asyncio.get_running_loop()
-        driver = self._make_driver(loop)
-        self._sockets = self._listen()
-        self.stopping = False
-        self._stopped = loop.create_future()
-        self._driver = driver
-        self._started = True
+        driver = self._make_driver(asyncio.get_running_loop())
         try:
+            self._sockets = self._listen()
+            self._driver, self._started, self._stopping = driver, True, None
             if (starting := driver.start(self._sockets)) is not None:
                 await starting
         except BaseException:
-            self._close()
+            self._close(driver)
             raise
 
     async def stop(self, grace: float | None = None) -> None:
         """Stop listening, close WebSockets with 1001, let requests and handlers end, then cut off the rest.
 
-        `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given.
+        `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given. A handler that calls
+        this is cut off like any other.
         """
-        driver = self._driver
-        if driver is None:
+        if self._driver is None:
             return
-        if self.stopping:
-            assert self._stopped is not None
-            await asyncio.shield(self._stopped)
-            return
-        self.stopping = True
+        if self._stopping is None:
+            # a task of its own: the one that calls this may be among those that are cut off
+            grace = self._limits.shutdown_grace if grace is None else grace
+            self._stopping = asyncio.create_task(self._stop(self._driver, grace))
+        await asyncio.shield(self._stopping)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` has been called since the server started."""
+        return self._stopping is not None
+
+    async def _stop(self, driver: Driver, grace: float | None) -> None:
         driver.stop_listening()
         for connection in list(driver.connections):
             connection.session.go_away()
-        seconds = self._limits.shutdown_grace if grace is None else grace
-        if not await ends_within(driver.wait_drained(), seconds):
+        if not await ends_within(driver.wait_drained(), grace):
             await self._cut_off(driver)
-        self._close()
+        self._close(driver)
 
     async def _cut_off(self, driver: Driver) -> None:
         """End what did not end by itself."""
@@ -204,20 +205,15 @@ class Server(Configurable):
                 task = connection.session.task
                 logger.error("a handler went on after it was cancelled, and is left behind: %r", task)
 
-    def _close(self) -> None:
-        assert self._driver is not None
-        assert self._stopped is not None
-        self._driver.close()
-        self._driver = None
-        self._started = False
+    def _close(self, driver: Driver) -> None:
+        driver.close()
         for listener in self._sockets:
             listener.close()
-        self._sockets = []
-        if self._unix_socket is not None:
-            with suppress(FileNotFoundError):   # an event loop of Python 3.13 or later has removed it
+        if self._unix_socket is not None and self._sockets:
+            with suppress(FileNotFoundError):  # an event loop of Python 3.13 or later has removed it
                 os.unlink(self._unix_socket)
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        self._sockets = []
+        self._driver, self._started = None, False
 
     async def __aenter__(self) -> Self:
         await self.start()

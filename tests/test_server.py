@@ -493,3 +493,45 @@ def test_a_peer_that_hangs_up_while_its_request_is_served_costs_nothing(tmp_path
 
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         assert runner.run(scenario()) < 50
+
+
+async def test_a_handler_may_stop_the_server():
+    server = Server(port=0, limits=Limits(shutdown_grace=0.1))
+    ended = asyncio.Event()
+
+    @server.route("/")
+    async def stopper(ctx):
+        try:
+            await server.stop()
+        finally:
+            ended.set()
+
+    await server.start()
+    websocket = await connect("ws://{}:{}".format(*server.address))
+    await asyncio.wait_for(ended.wait(), 20)
+    await asyncio.wait_for(server.stop(), 20)
+    await websocket.wait_closed()
+    assert websocket.close_code == 1001
+
+
+async def test_stop_goes_on_when_its_caller_is_cancelled():
+    server = Server(port=0, limits=Limits(shutdown_grace=5)).route("/", echo)
+    await server.start()
+    websocket = await connect("ws://{}:{}".format(*server.address))
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await websocket.wait_closed()
+    await server.stop()
+    with pytest.raises(UsageError):
+        _ = server.address
+
+
+async def test_a_start_that_fails_leaves_nothing_behind(tmp_path, serving):
+    async with serving(Server()) as running:
+        server = Server(port=running.port)
+        with pytest.raises(ListenError):
+            await server.start()
+    server.port(0)      # it is as if it had never started
+    async with server:
+        pass
