@@ -1,6 +1,7 @@
 """A server's options, its start and its stop."""
 
 import asyncio
+import gc
 import inspect
 import os
 import re
@@ -17,7 +18,8 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed as PeerClosed
 
-from hyperws import ConfigurationError, Limits, ListenError, Server, UsageError
+from hyperws import ConfigurationError, Context, Limits, ListenError, Server, UsageError
+from hyperws._core.connection import Connection, Session
 
 
 async def echo(ctx):
@@ -535,3 +537,30 @@ async def test_a_start_that_fails_leaves_nothing_behind(tmp_path, serving):
     server.port(0)      # it is as if it had never started
     async with server:
         pass
+
+
+async def test_what_served_a_connection_is_freed_at_once(serving):
+    """Not only when the garbage collector comes by: nothing holds itself."""
+
+    async def page(ctx):
+        await ctx.send("page")
+
+    def served():
+        return [type(each).__name__ for each in gc.get_objects() if isinstance(each, (Context, Connection, Session))]
+
+    server = Server().route("/", echo, websocket=True).route("/", page, websocket=False)
+    server.route("/callback", on_message=lambda ctx, message: ctx.send(message))
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(server) as running:
+            for path in ("/", "/callback"):
+                async with connect(running.ws(path)) as websocket:
+                    await websocket.send("x")
+                    assert await websocket.recv() == "x"
+            await running.exchange(b"GET / HTTP/1.0\r\n\r\n")
+        async with asyncio.timeout(20):
+            while served():
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
