@@ -11,7 +11,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError, PlatformError
+from setuptools.errors import CompileError, LinkError, PlatformError
 
 POSIX = sys.platform != "win32"
 
@@ -54,7 +54,7 @@ class BuildExtensions(build_ext):
     def build_extension(self, ext):
         try:
             super().build_extension(ext)
-        except (CompileError, PlatformError):
+        except (CompileError, LinkError, PlatformError, OSError):
             raise SystemExit(
                 f"hyperws: {ext.name} could not be compiled. Building needs a C11 compiler and the headers "
                 f"of Python {sys.version_info.major}.{sys.version_info.minor} (Debian: apt install gcc "

@@ -1,6 +1,17 @@
 """hyperws: a WebSocket and HTTP server whose hot path is compiled."""
 
 from hyperws._version import __version__
+
+try:
+    import hyperws._core.context  # noqa: F401
+except ModuleNotFoundError as error:
+    if not (error.name or "").startswith("hyperws._core"):
+        raise
+    raise ImportError(
+        "this is hyperws' source folder, which is not built: run Python in another folder, "
+        "or build it here by 'pip install -e .'"
+    ) from None
+
 from hyperws.context import Context
 from hyperws.errors import (
     BadRequest,

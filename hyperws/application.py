@@ -11,7 +11,7 @@ from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws._core.websocket_session import WebSocketSession
 from hyperws.context import Context
-from hyperws.errors import BadRequest, ConnectionClosed
+from hyperws.errors import BadRequest, ConnectionClosed, UsageError
 from hyperws.origins import origin_allowed
 from hyperws.response import Response, encode_head, plain
 from hyperws.routing import Handler, Route
@@ -38,7 +38,7 @@ class Application:
             status, text = refusal
             headers = {"sec_websocket_version": "13"} if status == 426 else {}
             self.answer(http, request, plain(status, text, **headers), keep_alive=False)
-        elif route is None:
+        elif route is None or not (route.methods or route.serves_websocket):
             self.answer(http, request, plain(404, f"There is nothing at {request.path}: check the path."))
         elif request.wants_websocket and route.serves_websocket:
             self.open_websocket(http, request, route, params)
@@ -81,7 +81,9 @@ class Application:
         """Run the handler of one HTTP request, and end its response."""
         keep_alive = False
         try:
-            await handler(context)
+            returned: object = await handler(context)  # type: ignore[func-returns-value]
+            if returned is not None:
+                raise UsageError("a handler returns nothing: send the response by 'await ctx.send(...)'")
             context.complete_response()
             keep_alive = context.keep_alive
         except ConnectionClosed:

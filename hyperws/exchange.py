@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -56,6 +57,7 @@ class Exchange(BaseContext):
 
     @property
     def method(self) -> str:
+        """The request's method, as in "GET"."""
         return self.request.method
 
     @property
@@ -77,12 +79,12 @@ class Exchange(BaseContext):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The request's cookies (RFC 6265); none where the header can't be read."""
-        try:
-            cookies = SimpleCookie(self.headers.get("cookie", ""))
-            return {name: cookie.value for name, cookie in cookies.items()}
-        except CookieError:
-            return {}
+        """The request's cookies (RFC 6265), without those that can't be read."""
+        found: dict[str, str] = {}
+        for pair in self.headers.get("cookie", "").split(";"):
+            with suppress(CookieError):
+                found.update((name, cookie.value) for name, cookie in SimpleCookie(pair).items())
+        return found
 
     @property
     def state(self) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass, fields
 
 from hyperws.errors import ConfigurationError
 
 KiB = 1024
 MiB = 1024 * KiB
+LARGEST = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a peer may use up. Each has a safe default; `None` means no bound.
+    """What a peer may use up. Each has a default and is given by name; `None` means no bound.
 
     Raises ConfigurationError for a value that is not a positive number (whole, unless it is a time).
     """
@@ -62,5 +63,6 @@ class Limits:
             if isinstance(value, bool) or not isinstance(value, (int, float) if time else int):
                 kind = "seconds" if time else "a whole number"
                 raise ConfigurationError(f"Limits.{field.name} takes {kind} or None, not {value!r}")
-            if not 0 < value < math.inf:
-                raise ConfigurationError(f"Limits.{field.name} must be above 0, or None for no bound")
+            if not 0 < value <= LARGEST:
+                rule = f"must be above 0 and at most {LARGEST}, or None for no bound"
+                raise ConfigurationError(f"Limits.{field.name} {rule}, not {value!r}")

@@ -31,6 +31,8 @@ def listen_tcp(host: str, port: int, backlog: int, options: list[SocketOption]) 
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             for level, option, value in options:
+                if family == socket.AF_INET6 and (level, option) == (socket.IPPROTO_IP, socket.IP_TTL):
+                    level, option = socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS
                 listener.setsockopt(level, option, value)
             if port == 0 and len(sockets) > 1:
                 address = (address[0], sockets[0].getsockname()[1], *address[2:])
@@ -53,13 +55,13 @@ def listen_unix(path: str, backlog: int) -> socket.socket:
         listener.setblocking(False)
         listener.bind(path)
         listener.listen(backlog)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise ListenError(
                 f"{path} exists already: remove it, or choose another unix_socket(...)"
             ) from None
-        raise ListenError(f"can't listen on {path}: {error.strerror or error}") from None
+        raise ListenError(f"can't listen on {path!r}: {getattr(error, 'strerror', None) or error}") from None
     return listener
 
 
@@ -76,9 +78,9 @@ def is_stale(path: str) -> bool:
 
 def describe(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use: stop its program, or choose another by port(...), 0 for any"
+        return f"port {port} of {host} is in use: stop its program, or choose another port (0 for any)"
     if error.errno == errno.EACCES:
-        return f"port {port} needs privileges that this user lacks: choose one from 1024 up by port(...)"
+        return f"port {port} needs privileges that this user lacks: choose a port from 1024 up"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is no address of this machine: use '127.0.0.1' for itself, '0.0.0.0' for everyone"
     return f"can't listen on port {port} of {host}: {error.strerror}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -18,15 +19,22 @@ class Options(TypedDict, total=False):
 
     host: str
     port: int
-    unix_socket: str
+    unix_socket: str | os.PathLike[str]
     backlog: int
     ttl: int
+    enable_nodelay: Literal[True]
+    disable_nodelay: Literal[True]
     enable_linger: int
+    disable_linger: Literal[True]
     ws_buffer_size: int
     http_buffer_size: int
     limits: Limits
     allowed_origins: list[str] | Literal["*"]
     driver: Literal["reactor", "portable"]
+
+
+SWITCHES = ("enable_nodelay", "disable_nodelay", "disable_linger")
+"""Options that have no value."""
 
 
 class Configurable:
@@ -35,7 +43,9 @@ class Configurable:
     Each raises ConfigurationError for a value that makes no sense, UsageError once the server has started.
     """
 
-    def __init__(self, **options: Unpack[Options]) -> None:
+    def __init__(self, *unnamed: object, **options: Unpack[Options]) -> None:
+        if unnamed:
+            raise ConfigurationError("options are given by name, as in Server(port=8080)")
         self.origins: AllowedOrigins = None
         self._started = False
         self._host = "127.0.0.1"
@@ -53,7 +63,11 @@ class Configurable:
             if name not in Options.__annotations__:
                 known = ", ".join(Options.__annotations__)
                 raise ConfigurationError(f"Server has no option {name!r}: it has {known}")
-            getattr(self, name)(value)
+            if name in SWITCHES:
+                self._check(value is True, f"{name} takes True", value)
+                getattr(self, name)()
+            else:
+                getattr(self, name)(value)
 
     def host(self, host: str) -> Self:
         """Listen on this address or name; "0.0.0.0" and "::" are every address. Default: "127.0.0.1"."""
@@ -67,8 +81,9 @@ class Configurable:
         self._port = port
         return self
 
-    def unix_socket(self, path: str) -> Self:
+    def unix_socket(self, path: str | os.PathLike[str]) -> Self:
         """Listen on a Unix socket at this path, and on no TCP port."""
+        path = os.fspath(path) if isinstance(path, os.PathLike) else path
         usable = isinstance(path, str) and path != "" and hasattr(socket, "AF_UNIX")
         self._check(usable, "unix_socket takes a path, on a system that has Unix sockets", path)
         self._unix_socket = path
@@ -76,7 +91,7 @@ class Configurable:
 
     def backlog(self, backlog: int) -> Self:
         """How many connections may wait to be accepted. Default: 4096."""
-        self._check(is_int(backlog, 1, 1 << 30), "backlog takes a number from 1 up", backlog)
+        self._check(is_int(backlog, 1, 1 << 30), "backlog takes a number from 1 to 1073741824", backlog)
         self._backlog = backlog
         return self
 
@@ -107,19 +122,25 @@ class Configurable:
         return self
 
     def ttl(self, hops: int) -> Self:
-        """How many hops packets may take (IP_TTL)."""
+        """How many hops packets may take (IP_TTL, IPV6_UNICAST_HOPS)."""
         self._check(is_int(hops, 1, 255), "ttl takes a number from 1 to 255", hops)
         self._ttl = (socket.IPPROTO_IP, socket.IP_TTL, hops)
         return self
 
     def ws_buffer_size(self, size: int) -> Self:
-        """Bytes that one read of a WebSocket asks for; never a limit of messages. Default: 65536."""
+        """Bytes that one read of a WebSocket asks for; never a limit of messages. Default: 65536.
+
+        The portable driver takes what its transports give.
+        """
         self._check(is_int(size, 1024, 1 << 24), "ws_buffer_size takes bytes from 1024 to 16777216", size)
         self._ws_buffer_size = size
         return self
 
     def http_buffer_size(self, size: int) -> Self:
-        """Bytes that one read of an HTTP connection asks for; never a limit of requests. Default: 16384."""
+        """Bytes that one read of an HTTP connection asks for; never a limit of requests. Default: 16384.
+
+        The portable driver takes what its transports give.
+        """
         self._check(is_int(size, 1024, 1 << 24), "http_buffer_size takes bytes from 1024 to 16777216", size)
         self._http_buffer_size = size
         return self

@@ -27,11 +27,11 @@ def checked_origins(origins: list[str] | str) -> AllowedOrigins:
     """What `allowed_origins` was given, in the form in which origins are compared."""
     if origins == "*":
         return "*"
-    if isinstance(origins, str):
+    if not isinstance(origins, (list, tuple, set, frozenset)) or not all(isinstance(o, str) for o in origins):
         raise ConfigurationError(f"allowed_origins takes a list of origins or '*', not {origins!r}")
     try:
         return frozenset(parse_origin(origin) for origin in origins)
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ConfigurationError(f"{error}: write it as in 'https://example.com'") from None
 
 

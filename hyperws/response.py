@@ -12,6 +12,7 @@ from hyperws.errors import UsageError
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 WITHOUT_BODY = (204, 304)
+FRAMING = ("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 
 
 class Response:
@@ -32,6 +33,11 @@ class Response:
 
     def set_header(self, name: str, value: str) -> None:
         """Set a header, in place of one of the same name."""
+        if not isinstance(name, str) or not isinstance(value, str):
+            given = f"{type(name).__name__} and {type(value).__name__}"
+            raise UsageError(f"a header is two str, not {given}: write str(...) around a number")
+        if name.lower() in FRAMING:
+            raise UsageError(f"{name!r} is set by the server, which frames the body itself: leave it out")
         if not TOKEN.fullmatch(name):
             raise UsageError(f"{name!r} is no header name: use letters, digits and hyphens")
         if not FIELD_VALUE.fullmatch(value):
@@ -93,8 +99,7 @@ def plain(status: int, text: str, **headers: str) -> Response:
     """A response that says `text`; underscores in the names of `headers` stand for hyphens."""
     response = Response(status)
     response.set_body(text + "\n")
-    for name, value in headers.items():
-        response.set_header(name.replace("_", "-"), value)
+    response.headers.update((name.replace("_", "-"), value) for name, value in headers.items())
     return response
 
 

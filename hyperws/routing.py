@@ -6,6 +6,7 @@ is tried first, then `{name}`, then `{name:regex}`, then a last `{name:path}` th
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hyperws.errors import BadRequest, RouteError
+from hyperws.response import TOKEN
 
 if TYPE_CHECKING:
     from hyperws.context import Context
@@ -31,6 +33,12 @@ class Route:
     """HTTP handlers by method; "*" serves every method that has none of its own."""
     websocket: Handler | None = None
     on_message: MessageCallback | None = None
+
+    def checked(self, pattern: str, names: tuple[str, ...]) -> Route:
+        """This route, for a pattern that leads to it. Raises RouteError where its names are others."""
+        if names != self.names:
+            raise RouteError(f"{pattern!r} is the same path as {self.pattern!r}: use the same names in both")
+        return self
 
     @property
     def serves_websocket(self) -> bool:
@@ -87,12 +95,41 @@ class Router:
         self._root = Node()
         self._literal: dict[str, Route] = {}
 
+    def add(self, pattern: str, handler: Handler, methods: list[str] | None, websocket: bool | None) -> None:
+        """Let `handler` serve a pattern: the WebSocket, the HTTP methods, or both. Raises RouteError."""
+        if not is_async(handler) or not takes(handler, 1):
+            raise RouteError(f"{pattern!r}: a handler takes one argument: write 'async def handler(ctx)'")
+        if websocket not in (None, True, False):
+            raise RouteError(f"{pattern!r}: websocket takes True, False or None, not {websocket!r}")
+        if methods is not None and not (
+            isinstance(methods, (list, tuple, set)) and methods and all(map(is_token, methods))
+        ):
+            raise RouteError(f"{pattern!r}: methods takes a list of names, as in ['GET', 'POST']")
+        route = self.route_at(pattern)
+        for_websocket = websocket if websocket is not None else methods is None
+        for_methods = [method.upper() for method in methods or ([] if websocket is True else ["*"])]
+        if for_websocket and route.serves_websocket:
+            raise RouteError(f"{pattern!r} has a WebSocket handler already")
+        for method in for_methods:
+            if method in route.methods:
+                raise RouteError(f"{pattern!r} has a handler for {method} already")
+        if for_websocket:
+            route.websocket = handler
+        route.methods.update(dict.fromkeys(for_methods, handler))
+
+    def add_callback(self, pattern: str, on_message: MessageCallback) -> None:
+        """Let `on_message` serve the WebSocket at a pattern. Raises RouteError."""
+        if not callable(on_message) or is_async(on_message) or not takes(on_message, 2):
+            raise RouteError(f"{pattern!r}: on_message is plain: write 'def on_message(ctx, message)'")
+        route = self.route_at(pattern)
+        if route.serves_websocket:
+            raise RouteError(f"{pattern!r} has a WebSocket handler already")
+        route.on_message = on_message
+
     def route_at(self, pattern: str) -> Route:
         """The route of a pattern, new if there is none yet. Raises RouteError for a bad pattern."""
         segments = parse_pattern(pattern)
         names = tuple(segment[0] for segment in segments if isinstance(segment, tuple))
-        if len(set(names)) < len(names):
-            raise RouteError(f"{pattern!r} uses a name twice: give each part a name of its own")
         node = self._root
         for segment in segments:
             if isinstance(segment, str):
@@ -102,7 +139,7 @@ class Router:
             if kind == "path":
                 if node.rest is None:
                     node.rest = Route(pattern, names)
-                return node.rest
+                return node.rest.checked(pattern, names)
             if kind is None:
                 node.dynamic = node.dynamic or Node()
                 node = node.dynamic
@@ -112,7 +149,7 @@ class Router:
             node.route = Route(pattern, names)
             if not names:
                 self._literal[pattern] = node.route
-        return node.route
+        return node.route.checked(pattern, names)
 
     def find(self, path: str) -> tuple[Route | None, dict[str, str]]:
         """The route for a request's path and the values of its names. Raises BadRequest for a bad escape."""
@@ -134,6 +171,8 @@ def parse_pattern(pattern: str) -> list[str | tuple[str, str | None]]:
     """The segments of a pattern: a str for a literal one, (name, None, "path" or a regex) for another."""
     if not isinstance(pattern, str) or not pattern.startswith("/"):
         raise RouteError(f"the route {pattern!r} must start with '/'")
+    if "?" in pattern.partition("{")[0] or "#" in pattern.partition("{")[0]:
+        raise RouteError(f"{pattern!r}: a route is a path alone: the query is in ctx.query")
     segments: list[str | tuple[str, str | None]] = []
     for text in split_segments(pattern):
         if segments and isinstance(segments[-1], tuple) and segments[-1][1] == "path":
@@ -141,6 +180,8 @@ def parse_pattern(pattern: str) -> list[str | tuple[str, str | None]]:
                 f"{pattern!r}: a part of kind 'path' takes all that is left, so it must be the last"
             )
         if "{" not in text and "}" not in text:
+            if text[:1] in (":", "<"):
+                raise RouteError(f"{pattern!r}: a name is written in braces, as in '/users/{{id}}'")
             segments.append(text)
             continue
         match = SEGMENT.fullmatch(text)
@@ -150,6 +191,8 @@ def parse_pattern(pattern: str) -> list[str | tuple[str, str | None]]:
         if not name.isidentifier():
             raise RouteError(f"{pattern!r}: {name!r} is no name: use letters, digits and underscores")
         if kind is not None:
+            if kind in ("int", "str", "float", "uuid"):
+                raise RouteError(f"{pattern!r}: {kind!r} is no kind: write a regex, as in '{{id:[0-9]+}}'")
             try:
                 re.compile(kind)
             except re.error as error:
@@ -157,6 +200,9 @@ def parse_pattern(pattern: str) -> list[str | tuple[str, str | None]]:
             if not kind:
                 raise RouteError(f"{pattern!r}: the expression after {name!r} is empty: write '{{{name}}}'")
         segments.append((name, kind))
+    names = [segment[0] for segment in segments if isinstance(segment, tuple)]
+    if len(set(names)) < len(names):
+        raise RouteError(f"{pattern!r} uses a name twice: give each part a name of its own")
     return segments
 
 
@@ -173,3 +219,26 @@ def split_segments(pattern: str) -> list[str]:
     if depth:
         raise RouteError(f"{pattern!r} has a brace without its partner")
     return segments
+
+
+def is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Whether a function can be called with so many arguments, as far as Python can tell."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some compiled functions don't say
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def is_token(name: object) -> bool:
+    return isinstance(name, str) and TOKEN.fullmatch(name) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import socket
@@ -21,8 +20,8 @@ from hyperws.context import Context
 from hyperws.errors import ConfigurationError, RouteError, UsageError
 from hyperws.listening import listen_tcp, listen_unix
 from hyperws.options import Configurable, Options
-from hyperws.routing import Handler, MessageCallback, Router
-from hyperws.signals import stop_signals
+from hyperws.routing import Handler, MessageCallback, Router, parse_pattern
+from hyperws.signals import StopSignals
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -45,8 +44,8 @@ class Server(Configurable):
     the server starts. Raises ConfigurationError for an option or value that makes no sense.
     """
 
-    def __init__(self, **options: Unpack[Options]) -> None:
-        super().__init__(**options)
+    def __init__(self, *unnamed: object, **options: Unpack[Options]) -> None:
+        super().__init__(*unnamed, **options)
         self.router = Router()
         self.topics = Topics()
         self._driver: Driver | None = None
@@ -97,50 +96,33 @@ class Server(Configurable):
 
         Static parts win over dynamic ones, those over regexes. Raises RouteError for a bad or duplicate one.
         """
+        if callable(pattern):
+            raise RouteError("a route has a path: write @server.route('/path') above the function")
         if on_message is not None:
             if handler is not None or methods is not None or websocket is False:
-                raise RouteError(
-                    f"{pattern!r}: on_message serves the WebSocket by itself: give it a route alone"
-                )
-            if not callable(on_message) or is_async(on_message):
-                raise RouteError(f"{pattern!r}: on_message is called as it is: give it a plain function")
-            route = self.router.route_at(pattern)
-            if route.serves_websocket:
-                raise RouteError(f"{pattern!r} has a WebSocket handler already")
-            route.on_message = on_message
+                raise RouteError(f"{pattern!r}: on_message serves the WebSocket by itself: use it alone")
+            self.router.add_callback(pattern, on_message)
             return self
-        if handler is None:
+        if handler is not None:
+            self.router.add(pattern, handler, methods, websocket)
+            return self
+        parse_pattern(pattern)  # a bad one is told here, not at the function below
 
-            def decorator(function: HandlerType) -> HandlerType:
-                self._add(pattern, function, methods, websocket)
-                return function
+        def decorator(function: HandlerType) -> HandlerType:
+            self.router.add(pattern, function, methods, websocket)
+            return function
 
-            self.router.route_at(pattern)   # a bad pattern is told here, not at the function below
-            return decorator
-        self._add(pattern, handler, methods, websocket)
-        return self
-
-    def _add(self, pattern: str, handler: Handler, methods: list[str] | None, websocket: bool | None) -> None:
-        if not is_async(handler):
-            raise RouteError(f"{pattern!r}: a handler is written as 'async def handler(ctx)'")
-        if isinstance(methods, str) or (methods is not None and not methods):
-            raise RouteError(f"{pattern!r}: methods takes a list of names, as in ['GET', 'POST']")
-        route = self.router.route_at(pattern)
-        for_websocket = websocket if websocket is not None else methods is None
-        if for_websocket:
-            if route.serves_websocket:
-                raise RouteError(f"{pattern!r} has a WebSocket handler already")
-            route.websocket = handler
-        if websocket is not True or methods is not None:
-            for method in map(str.upper, methods or ["*"]):
-                if method in route.methods:
-                    raise RouteError(f"{pattern!r} has a handler for {method} already")
-                route.methods[method] = handler
+        return decorator
 
     # ------------------------------------------------------------------------------- groups
 
     def publish(self, topic: str, message: str | bytes, *, exclude: Context | None = None) -> int:
-        """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached."""
+        """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached.
+
+        To be called in the server's event loop. Raises UsageError for what can't be sent.
+        """
+        if exclude is not None and not isinstance(exclude, Context):
+            raise UsageError(f"exclude takes a Context, not {type(exclude).__name__}")
         return self.topics.publish(topic, message, None if exclude is None else exclude.websocket)
 
     # --------------------------------------------------------------------------------- life
@@ -173,6 +155,8 @@ class Server(Configurable):
         `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given. A handler that calls
         this is cut off like any other.
         """
+        if grace is not None and (isinstance(grace, bool) or not isinstance(grace, (int, float))):
+            raise UsageError(f"grace takes seconds or None, not {grace!r}")
         if self._driver is None:
             return
         if self._stopping is None:
@@ -187,12 +171,14 @@ class Server(Configurable):
         return self._stopping is not None
 
     async def _stop(self, driver: Driver, grace: float | None) -> None:
-        driver.stop_listening()
-        for connection in list(driver.connections):
-            connection.session.go_away()
-        if not await ends_within(driver.wait_drained(), grace):
-            await self._cut_off(driver)
-        self._close(driver)
+        try:
+            driver.stop_listening()
+            for connection in list(driver.connections):
+                connection.session.go_away()
+            if not await ends_within(driver.wait_drained(), grace):
+                await self._cut_off(driver)
+        finally:
+            self._close(driver)
 
     async def _cut_off(self, driver: Driver) -> None:
         """End what did not end by itself."""
@@ -242,7 +228,7 @@ class Server(Configurable):
     async def _serve_until_signal(self, on_listening: Callable[[], None] | None) -> None:
         async with self:
             asked = asyncio.get_running_loop().create_future()
-            with stop_signals(asked):
+            with StopSignals(asked):
                 logger.info("listening on %s", self.address)
                 if on_listening is not None:
                     on_listening()
@@ -270,9 +256,3 @@ async def ends_within(future: asyncio.Future[None], seconds: float | None) -> bo
     """Whether a future was done within so many seconds."""
     done, _ = await asyncio.wait([future], timeout=seconds)
     return bool(done)
-
-
-def is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )

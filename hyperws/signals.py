@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 
-class stop_signals:
+class StopSignals:
     """While this is entered, the first SIGINT or SIGTERM sets the result of a future, a second one kills."""
 
     def __init__(self, asked: asyncio.Future[None]) -> None:

@@ -7,6 +7,8 @@ A response is put together with the `set_…` verbs, each of which returns the c
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, Self
 
 from hyperws.errors import ConnectionClosed
@@ -32,21 +34,27 @@ class Verbs(Exchange):
         return message.encode() if isinstance(message, str) else message
 
     def get_request_header(self, name: str) -> str | None:
+        """A header of the request, by its name in any letter case, or None."""
         return self.headers.get(name)
 
     def get_request_query(self, name: str) -> str | None:
+        """A value in the query of the request's URL, or None."""
         return self.query.get(name)
 
     def get_route_param(self, name: str) -> str | None:
+        """What stands for a name of the route's pattern, or None."""
         return self.params.get(name)
 
     def get_socket_addr_or_default_string(self) -> str:
+        """The peer's address and port."""
         return self.client
 
     def get_attribute(self, name: str) -> Any:
+        """What the application has kept by this name, or None."""
         return self.state.get(name)
 
     def set_attribute(self, name: str, value: Any) -> Self:
+        """Keep something with this connection or request."""
         self.state[name] = value
         return self
 
@@ -70,18 +78,16 @@ class Verbs(Exchange):
         self.response.set_body(body)
         return self
 
-    async def send_body(self) -> None:
+    def send_body(self) -> Awaitable[None]:
         """Send the body that was set: a chunk of an HTTP response, or a message of a WebSocket.
 
         On a WebSocket, bytes go out as text where the last message received was text and they are UTF-8.
+        Queued at the call, as `send()` does it. Raises ConnectionClosed.
         """
         if not self.is_websocket:
-            await self.send_chunk(self.response.body)
-            return
+            return self.send_chunk(self.response.body)
         body: str | bytes = self.response.body
-        if self.response.is_text or self.took_text:
-            try:
+        if self.response.is_text or self._took_text:
+            with suppress(UnicodeDecodeError):
                 body = self.response.body.decode()
-            except UnicodeDecodeError:
-                pass
-        await self.send(body)
+        return self.send(body)

@@ -31,8 +31,7 @@ def test_a_port_in_use_is_one_sentence_and_status_1():
         result = hyperws("demo", "--port", str(port))
     assert result.returncode == 1
     assert result.stderr == (
-        f"hyperws: port {port} of 127.0.0.1 is in use: stop its program, or choose another by port(...), "
-        "0 for any\n"
+        f"hyperws: port {port} of 127.0.0.1 is in use: stop its program, or choose another port (0 for any)\n"
     )
 
 

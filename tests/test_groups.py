@@ -84,3 +84,8 @@ async def test_what_can_not_be_published_is_told(serving):
     for unfit in ({"a": 1}, 5, None):
         with pytest.raises(UsageError, match="serialise it first"):
             server.publish("blue", unfit)
+    for topic in (5, None, b"blue"):
+        with pytest.raises(UsageError, match="a topic is a str"):
+            server.publish(topic, "x")
+    with pytest.raises(UsageError, match="takes a Context"):
+        server.publish("blue", "x", exclude=5)

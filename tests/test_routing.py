@@ -97,6 +97,11 @@ async def handler(ctx):
         ("/{a:[}", "no regular expression"),
         ("/{a:}", "is empty"),
         ("/{rest:path}/a", "must be the last"),
+        ("/{id:int}", "write a regex"),
+        ("/a?b=c", "a path alone"),
+        ("/a#b", "a path alone"),
+        ("/<id>", "in braces"),
+        ("/:id", "in braces"),
     ],
 )
 def test_bad_pattern_is_told_at_once(pattern, told):
@@ -106,11 +111,18 @@ def test_bad_pattern_is_told_at_once(pattern, told):
         Server().route(pattern)
 
 
-@pytest.mark.parametrize("again", ["/a/{x}", "/a/{y}"])
-def test_duplicate_is_told_at_once(again):
+@pytest.mark.parametrize(("again", "told"), [("/a/{x}", "already"), ("/a/{y}", "the same names")])
+def test_duplicate_is_told_at_once(again, told):
     server = Server().route("/a/{x}", handler)
-    with pytest.raises(RouteError, match="already"):
+    with pytest.raises(RouteError, match=told):
         server.route(again, handler)
+
+
+def test_a_duplicate_changes_nothing():
+    server = Server().route("/a", handler, methods=["GET"])
+    with pytest.raises(RouteError, match="GET already"):
+        server.route("/a", handler, methods=["POST", "GET"])
+    server.route("/a", handler, methods=["POST"])
 
 
 def test_one_path_may_have_a_handler_for_each_use():
@@ -128,6 +140,10 @@ def plain_function(ctx):
     pass
 
 
+async def two_arguments(ctx, message):
+    pass
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -135,14 +151,24 @@ def plain_function(ctx):
         ({"handler": "nothing"}, "async def"),
         ({"handler": handler, "methods": "GET"}, "a list of names"),
         ({"handler": handler, "methods": []}, "a list of names"),
+        ({"handler": handler, "methods": [5]}, "a list of names"),
+        ({"handler": handler, "methods": ["G T"]}, "a list of names"),
+        ({"handler": handler, "websocket": "yes"}, "True, False or None"),
+        ({"handler": two_arguments}, "takes one argument"),
+        ({"on_message": plain_function}, "def on_message"),
         ({"handler": handler, "on_message": print}, "by itself"),
-        ({"on_message": handler}, "a plain function"),
-        ({"on_message": "nothing"}, "a plain function"),
+        ({"on_message": handler}, "def on_message"),
+        ({"on_message": "nothing"}, "def on_message"),
     ],
 )
 def test_bad_handler_is_told_at_once(arguments, told):
     with pytest.raises(RouteError, match=told):
         Server().route("/", **arguments)
+
+
+def test_a_decorator_without_a_path_is_told():
+    with pytest.raises(RouteError, match=r"write @server.route\('/path'\)"):
+        Server().route(handler)
 
 
 def test_decorator_gives_the_function_back():

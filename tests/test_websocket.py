@@ -459,9 +459,23 @@ async def test_a_ping_flood_of_a_peer_that_never_reads_stays_bounded(serving):
 
 async def test_wrong_use_raises_at_once_and_names_the_fix(serving):
     async def handler(ctx):
-        for unfit in ({"a": 1}, None, 5, object()):
+        for unfit in ({"a": 1}, 5, object()):
             with pytest.raises(UsageError, match="serialise it first"):
                 ctx.send(unfit)
+        with pytest.raises(UsageError, match="await it first"):
+            ctx.send(ctx.receive())
+        with pytest.raises(UsageError, match=r"send_body\(\) sends the body"):
+            ctx.set_response_body("x").send()
+        for arguments in (("bye",), (1000, b"x"), (1000.5,)):
+            with pytest.raises(UsageError, match="a number and a str"):
+                ctx.close(*arguments)
+        with pytest.raises(UsageError, match="must not be sent"):
+            ctx.close(1 << 40)
+        with pytest.raises(UsageError, match="a topic is a str"):
+            ctx.subscribe(None)
+        with pytest.raises(TypeError, match="not iterable"):
+            for _ in ctx.receive():     # `async` forgotten
+                pass
         with pytest.raises(UsageError, match="a WebSocket's head has gone out"):
             ctx.set_response_status_code(200)
         with pytest.raises(UsageError, match="a WebSocket's head has gone out"):

@@ -14,7 +14,7 @@ from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
 
 cdef class Driver:
     cdef readonly object loop
-    cdef readonly object app           # makes the first session: app.session(connection); hears of faults
+    cdef readonly object app           # a hyperws.application.Application: answers requests, hears of faults
     cdef readonly Bounds bounds
     cdef Timers timers
     cdef readonly object resumed       # a future that is done, for tasks that are woken in place
@@ -65,6 +65,7 @@ cdef class Connection(Timed):
     cdef int watched                   # the reactor's: what the poller watches
     cdef Buffer out
     cdef double last_read
+    cdef double last_progress          # when the socket last took something, and not all of it
     cdef double gone_at                # when the socket was closed
     cdef bint gone
     cdef bint paused                   # nothing is read for now

@@ -136,11 +136,6 @@ cdef class Session:
         if self.connection.gone:
             self.connection.driver.retire(self.connection)
 
-    @property
-    def busy(self):
-        """Whether a handler runs."""
-        return self.task is not None
-
     def go_away(self):
         """The server stops: end what can be ended."""
         raise NotImplementedError
@@ -326,6 +321,9 @@ cdef class Connection(Timed):
             if buffer_size(&self.out):
                 self.blocked = True
                 driver.watch(self)
+            if self.blocked:
+                self.last_progress = driver.loop.time()
+                self.rearm()
         if not buffer_size(&self.out):
             if self.finishing:
                 return self.lost()

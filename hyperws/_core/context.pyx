@@ -18,7 +18,7 @@ cdef class BaseContext:
     cdef int need_websocket(self, str method) except -1:
         if self.websocket is None:
             raise UsageError(
-                f"{method}() is for WebSockets, and this is an HTTP request: see ctx.is_websocket"
+                f"{method} is for WebSockets, and this is an HTTP request: see ctx.is_websocket"
             )
         return 0
 
@@ -28,7 +28,7 @@ cdef class BaseContext:
         Raises ConnectionClosed once the connection has ended and all its messages have been taken.
         Cancelling it loses no message.
         """
-        self.need_websocket("receive")
+        self.need_websocket("receive()")
         if self.websocket.inbox is None:
             raise UsageError(
                 "this route's messages go to on_message: give it a coroutine handler to receive()"
@@ -50,6 +50,8 @@ cdef class BaseContext:
         """
         if self.websocket is None:
             return self.respond(message)
+        if message is None:
+            raise UsageError("on a WebSocket, send() takes a message, and send_body() sends the body")
         return self.websocket.send(message)
 
     def close(self, code=1000, reason=""):
@@ -58,17 +60,23 @@ cdef class BaseContext:
         `code` is 1000 or one that may be sent (section 7.4), `reason` at most 123 bytes of UTF-8.
         Closing twice does nothing. Raises UsageError for a code or reason that must not be sent.
         """
-        self.need_websocket("close")
+        self.need_websocket("close()")
         return self.websocket.close(code, reason)
 
     def ping(self):
-        """Send a ping. Awaiting the result waits for the pong and gives the round-trip time in seconds."""
-        self.need_websocket("ping")
+        """Send a ping. Awaiting the result waits for the pong and gives the round-trip time in seconds.
+
+        Raises ConnectionClosed where the connection has ended, or ends before the pong.
+        """
+        self.need_websocket("ping()")
         return self.websocket.ping()
 
     def subscribe(self, topic):
-        """Get what is published to `topic` (str), until `unsubscribe` or the end of the connection."""
-        self.need_websocket("subscribe")
+        """Get what is published to `topic` (str), until `unsubscribe` or the end of the connection.
+
+        Raises ConnectionClosed where that has come already, UsageError for a topic that is no str.
+        """
+        self.need_websocket("subscribe()")
         if self.websocket.state != OPEN:
             raise self.websocket.closed_error()
         self.topics.join(self.websocket, topic)
@@ -76,7 +84,7 @@ cdef class BaseContext:
 
     def unsubscribe(self, topic):
         """Get no more of `topic`."""
-        self.need_websocket("unsubscribe")
+        self.need_websocket("unsubscribe()")
         self.topics.leave(self.websocket, topic)
         return DONE
 
@@ -112,6 +120,6 @@ cdef class BaseContext:
         return None if self.websocket is None or self.websocket.latency < 0 else self.websocket.latency
 
     @property
-    def took_text(self):
+    def _took_text(self):
         """Whether the last message received was text."""
         return self.websocket.inbox is not None and self.websocket.inbox.took_text

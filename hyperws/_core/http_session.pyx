@@ -3,6 +3,7 @@ from hyperws.errors import BadRequest
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
+from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_consume, buffer_free, buffer_size, buffer_start,
 )
@@ -174,9 +175,6 @@ cdef class HttpSession(Session):
     def client(self):
         return self.connection.client
 
-    def wait_closed(self):
-        return self.connection.wait_gone()
-
     # --------------------------------------------------------------- from the connection
 
     cdef int end_of_input(self) except -1:
@@ -191,15 +189,20 @@ cdef class HttpSession(Session):
         return 0
 
     cdef double deadline(self):
-        if self.connection.discarding:
-            return self.since + self.connection.driver.bounds.close_timeout
+        cdef Connection connection = self.connection
+        cdef Bounds bounds = connection.driver.bounds
+        if connection.blocked:
+            return connection.last_progress + bounds.idle_timeout
+        if connection.discarding:
+            return max(self.since, connection.last_progress) + bounds.close_timeout
         if self.answering:
             return INFINITY
         if self.request is None and not buffer_size(&self.pending) and self.served:
-            return self.since + self.connection.driver.bounds.idle_timeout
-        return self.since + self.connection.driver.bounds.handshake_timeout
+            return self.since + bounds.idle_timeout
+        return self.since + bounds.handshake_timeout
 
     cdef int overdue(self, double now) except -1:
-        if self.connection.discarding or (self.request is None and not buffer_size(&self.pending)):
+        cdef bint begun = self.request is not None or buffer_size(&self.pending) > 0
+        if self.connection.blocked or self.connection.discarding or not begun:
             return self.connection.abort()
         return self.refuse(BadRequest(408, "the request took too long to come"))

@@ -1,8 +1,6 @@
 """The driver on asyncio transports, for where the reactor can't serve."""
 
-from libc.stdint cimport uint8_t
-
-from hyperws._core.connection cimport Connection, Driver
+from hyperws._core.connection cimport Driver
 from hyperws._core.http cimport RequestParser
 
 
@@ -11,4 +9,3 @@ cdef class Portable(Driver):
     cdef RequestParser parser
     cdef object nodelay
     cdef list servers
-    cdef bint listening

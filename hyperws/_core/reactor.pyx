@@ -44,9 +44,11 @@ cdef class Listener:
 
 @cython.final
 cdef class Reactor(Driver):
+    def __cinit__(self, *args):
+        self.poller = -1    # before anything can fail, as __dealloc__ closes it
+
     def __init__(self, loop, limits, app, size_t http_buffer_size, size_t ws_buffer_size):
         super().__init__(loop, limits, app)
-        self.poller = -1
         self.http_size = http_buffer_size
         self.websocket_size = ws_buffer_size
         self.parser = RequestParser(

@@ -1,6 +1,6 @@
 """Deadlines of many connections by one timing wheel and one timer of the event loop."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint64_t
 
 cdef extern from "wheel.h":
     struct hw_timer:

@@ -1,3 +1,5 @@
+from hyperws.errors import UsageError
+
 cimport cython
 
 from hyperws._core.websocket cimport HW_BINARY, HW_TEXT, not_a_message, not_utf8
@@ -10,7 +12,8 @@ cdef class Topics:
     def __cinit__(self):
         self.members = {}
 
-    cdef int join(self, WebSocketSession session, str topic) except -1:
+    cdef int join(self, WebSocketSession session, topic) except -1:
+        check_topic(topic)
         if session.hub is None:
             session.hub = self
             session.topics = set()
@@ -18,7 +21,8 @@ cdef class Topics:
         self.members.setdefault(topic, {})[session] = None
         return 0
 
-    cdef int leave(self, WebSocketSession session, str topic) except -1:
+    cdef int leave(self, WebSocketSession session, topic) except -1:
+        check_topic(topic)
         if session.topics is not None and topic in session.topics:
             session.topics.remove(topic)
             members = self.members[topic]
@@ -33,9 +37,10 @@ cdef class Topics:
         session.hub = None
         session.topics = None
 
-    cdef Py_ssize_t publish_to(self, str topic, object message, object exclude) except -1:
+    cdef Py_ssize_t publish_to(self, topic, object message, object exclude) except -1:
         cdef WebSocketSession session
         cdef Py_ssize_t reached = 0
+        check_topic(topic)
         if isinstance(message, str):
             try:
                 frame = encode_frame(HW_TEXT, (<str> message).encode())
@@ -52,6 +57,12 @@ cdef class Topics:
                 reached += session.send_shared(frame)
         return reached
 
-    def publish(self, str topic not None, message, exclude=None):
+    def publish(self, topic, message, exclude=None):
         """Send `message` to every subscriber of `topic` but the session `exclude`. Returns their number."""
         return self.publish_to(topic, message, exclude)
+
+
+cdef int check_topic(object topic) except -1:
+    if not isinstance(topic, str):
+        raise UsageError(f"a topic is a str, not {type(topic).__name__}")
+    return 0

@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
@@ -27,7 +27,6 @@ class Waiters:
 @disjoint_base
 class Operation(Coroutine[Any, Any, _T_co]):
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
-    def __iter__(self) -> Iterator[Waiter]: ...
     def __next__(self) -> Waiter: ...
     def send(self, value: Any) -> Waiter: ...
     def throw(

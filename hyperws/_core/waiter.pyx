@@ -123,9 +123,6 @@ cdef class Operation:
     def __await__(self):
         return self
 
-    def __iter__(self):
-        return self
-
     def __next__(self):
         return self.send(None)
 

@@ -211,6 +211,8 @@ cdef bint is_close_code(int code) noexcept:
 
 cdef object not_a_message(object message):
     """The error for what can't be sent."""
+    if hasattr(message, "__await__"):
+        return UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: await it first")
     return UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first")
 
 

@@ -111,7 +111,7 @@ cdef class WebSocketSession(Session):
         cdef Bounds bounds = self.connection.driver.bounds
         cdef double read = self.connection.last_read
         if self.state != OPEN:
-            return self.closing_since + bounds.close_timeout
+            return max(self.closing_since, self.connection.last_progress) + bounds.close_timeout
         if self.pinged_at:
             return min(self.pinged_at + bounds.ping_timeout, read + bounds.idle_timeout)
         return min(read + bounds.ping_interval, read + bounds.idle_timeout)
@@ -173,9 +173,11 @@ cdef class WebSocketSession(Session):
         """The server stops."""
         self.start_closing(1001, "the server is going away")
 
-    def close(self, int code, str reason not None):
+    def close(self, code, reason):
         """Start the closing handshake. Returns an awaitable for its end."""
-        if not is_close_code(code):
+        if type(code) is not int or not isinstance(reason, str):
+            raise UsageError("close takes a number and a str, as in close(1000, 'bye')")
+        if not 0 <= code < 5000 or not is_close_code(code):
             raise UsageError(f"close code {code} must not be sent: use 1000, or 3000 to 4999 of your own")
         try:
             if len(reason.encode()) > 123:
