@@ -75,7 +75,11 @@ int hw_accept(int listener, struct sockaddr_storage *address, socklen_t *size) {
     if (fd < 0) {
         return -errno;
     }
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    int failed = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0;
+#ifdef SO_NOSIGPIPE
+    failed = failed || setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int)) < 0;
+#endif
+    if (failed) {
         int error = errno;
         close(fd);
         return -error;

@@ -7,11 +7,12 @@
  * hw_poller_wait writes at most `capacity` events to `events`, without waiting; returns their number or a
  * negative errno. A socket that failed or was hung up counts as readable.
  * hw_accept takes one connection off a listening socket, non-blocking and closed on exec; it returns its
- * descriptor or a negative errno.
+ * descriptor or a negative errno. hw_send is send, which never raises SIGPIPE on such a socket.
  */
 #ifndef HYPERWS_POLLER_H
 #define HYPERWS_POLLER_H
 
+#include <sys/types.h>
 #include <sys/socket.h>
 
 enum { HW_READ = 1, HW_WRITE = 2, HW_IDLE = 4 }; /* HW_IDLE: kept in the poller, only errors are told */
@@ -30,7 +31,6 @@ static inline int hw_event_ready(const hw_event *event) {
            (event->events & EPOLLOUT ? HW_WRITE : 0);
 }
 #else
-#include <sys/types.h>
 #include <sys/event.h>
 #include <sys/time.h>
 
@@ -44,6 +44,14 @@ static inline int hw_event_ready(const hw_event *event) {
     return event->filter == EVFILT_WRITE ? HW_WRITE : HW_READ;
 }
 #endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* hw_accept has set SO_NOSIGPIPE */
+#endif
+
+static inline ssize_t hw_send(int fd, const void *data, size_t size) {
+    return send(fd, data, size, MSG_NOSIGNAL);
+}
 
 int hw_poller_open(void);
 int hw_poller_change(int poller, int fd, int before, int after, void *tag);

@@ -44,7 +44,8 @@ class Application:
             self.open_websocket(http, request, route, params)
         elif handler := route.handler_for(request.method):
             context = Context(self.server, http, request, params)
-            http.task = self.loop.create_task(self.serve(context, http, handler))
+            http.task = self.loop.create_task(self.serve(context, handler))
+            http.task.add_done_callback(partial(self.http_ended, context, http))
         elif route.serves_websocket and not route.methods:
             text = "This path speaks WebSocket only: connect to it with ws:// or wss://."
             self.answer(http, request, plain(426, text, upgrade="websocket", connection="upgrade"))
@@ -55,8 +56,9 @@ class Application:
 
     def bad_request(self, http: HttpSession, error: BadRequest) -> None:
         """Answer what can't be served, and close: where the next request begins is unknown."""
-        http.write(plain(error.status, error.text).encode(keep_alive=False))
-        http.done(False)
+        if not http.closed:
+            http.write(plain(error.status, error.text).encode())
+            http.done(False)
 
     def fault(self, client: str, error: BaseException) -> None:
         """Something of the application's raised where nobody else can hear it."""
@@ -73,33 +75,34 @@ class Application:
     def answer(
         self, http: HttpSession, request: Request, response: Response, *, keep_alive: bool = True
     ) -> None:
+        if http.closed:
+            return
         keep_alive = keep_alive and request.keep_alive and not self.server.stopping
-        http.write(response.encode(keep_alive=keep_alive, head_only=request.method == "HEAD"))
+        http.write(response.encode(request.minor_version, keep_alive, head_only=request.method == "HEAD"))
         http.done(keep_alive)
 
-    async def serve(self, context: Context, http: HttpSession, handler: Handler) -> None:
-        """Run the handler of one HTTP request, and end its response."""
-        keep_alive = False
-        try:
-            returned: object = await handler(context)  # type: ignore[func-returns-value]
-            if returned is not None:
-                raise UsageError("a handler returns nothing: send the response by 'await ctx.send(...)'")
-            context.complete_response()
-            keep_alive = context.keep_alive
-        except ConnectionClosed:
-            pass
-        except asyncio.CancelledError:
-            http.abort()
-            raise
-        except Exception as error:
+    async def serve(self, context: Context, handler: Handler) -> None:
+        """Run the handler of one HTTP request, and send what it left unsent."""
+        returned: object = await handler(context)  # type: ignore[func-returns-value]
+        if returned is not None:
+            raise UsageError("a handler returns nothing: send the response by 'await ctx.send(...)'")
+        context.complete_response()
+
+    def http_ended(self, context: Context, http: HttpSession, task: asyncio.Task[None]) -> None:
+        """A handler has returned or raised: go on with the connection accordingly."""
+        http.handler_ended()
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ConnectionClosed):
             self.report(context, error)
-            if context.head_sent:
-                http.abort()    # the peer must not take half a response for a whole one
-            else:
-                http.write(plain(500, "The server failed to answer.").encode(keep_alive=False))
-        finally:
-            http.handler_ended()
-            http.done(keep_alive)
+        if http.closed:
+            return
+        if not task.cancelled() and error is None:
+            http.done(context.keep_alive)
+        elif context.head_sent or task.cancelled():
+            http.abort()  # the peer must not take half a response for a whole one
+        else:
+            http.write(plain(500, "The server failed to answer.").encode())
+            http.done(False)
 
     # -------------------------------------------------------------------------- WebSocket
 
@@ -116,6 +119,8 @@ class Application:
         context = Context(self.server, http, request, params)
         head = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-accept": request.accept_key}
         session = http.upgrade(encode_head(101, head))
+        if http.closed:
+            return
         context.attach_websocket(session)
         if route.on_message is not None:
             session.listen(context, route.on_message)

@@ -33,6 +33,7 @@ class Exchange(BaseContext):
         "_http",
         "_response",
         "_state",
+        "keep_alive",
         "params",
         "server",
     )
@@ -40,6 +41,8 @@ class Exchange(BaseContext):
     params: dict[str, str]
     """What stands for the names of the route's pattern."""
     server: Server
+    keep_alive: bool
+    """Whether the connection stays open after the response, once its head has gone out."""
 
     def __init__(self, server: Server, http: HttpSession, request: Request, params: dict[str, str]) -> None:
         super().__init__(request, http.client, server.topics)
@@ -52,6 +55,7 @@ class Exchange(BaseContext):
         self._state: dict[str, Any] | None = None
         self._head_sent = False
         self._complete = False
+        self.keep_alive = False
 
     # ----------------------------------------------------------------------------- the request
 
@@ -120,9 +124,10 @@ class Exchange(BaseContext):
         response = self.unsent_response("send")
         if body is not None:
             response.set_body(body)
-        self._head_sent = self._complete = True
-        head_only = self.method == "HEAD"
-        return self._http.write(response.encode(keep_alive=self.keep_alive, head_only=head_only))
+        self._start_response()
+        self._complete = True
+        version, head_only = self.request.minor_version, self.method == "HEAD"
+        return self._http.write(response.encode(version, self.keep_alive, head_only=head_only))
 
     def send_chunk(self, chunk: bytes) -> Awaitable[None]:
         """Send a piece of the HTTP response's body, after the head if that has not gone out yet."""
@@ -130,8 +135,10 @@ class Exchange(BaseContext):
             raise UsageError("the response is complete: send() sends all of it, send_body() pieces of it")
         data = b""
         if not self._head_sent:
-            self._head_sent = True
-            data = self.response.head(length=None, keep_alive=self.keep_alive)
+            self._start_response()
+            # HTTP/1.0 knows no chunks: there the end of the body is the end of the connection
+            self.keep_alive = self.keep_alive and self.request.minor_version == 1
+            data = self.response.head(None, self.request.minor_version, self.keep_alive)
         if chunk and self._has_body:
             data += b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.keep_alive else chunk
         return self._http.write(data)
@@ -145,10 +152,9 @@ class Exchange(BaseContext):
             if self.keep_alive and self._has_body:
                 self._http.write(b"0\r\n\r\n")
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection stays open after this response."""
-        return self.request.keep_alive and not self.server.stopping
+    def _start_response(self) -> None:
+        self._head_sent = True
+        self.keep_alive = self.request.keep_alive and not self.server.stopping
 
     @property
     def head_sent(self) -> bool:

@@ -73,6 +73,7 @@ def is_stale(path: str) -> bool:
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
 
 

@@ -63,8 +63,11 @@ class Response:
                 ) from None
         self.body = body
 
-    def head(self, *, length: int | None, keep_alive: bool) -> bytes:
-        """The head, for a body of `length` bytes, or in chunks where that is None."""
+    def head(self, length: int | None, minor_version: int, keep_alive: bool) -> bytes:
+        """The head, for a body of `length` bytes; where that is None, in chunks, or else up to the close.
+
+        `minor_version` is that of the request.
+        """
         lines = dict(self.headers)
         if self.status not in WITHOUT_BODY:
             if length is not None:
@@ -77,11 +80,13 @@ class Response:
         lines.setdefault("date", http_date())
         if not keep_alive:
             lines["connection"] = "close"
+        elif minor_version == 0:
+            lines["connection"] = "keep-alive"
         return encode_head(self.status, lines)
 
-    def encode(self, *, keep_alive: bool, head_only: bool = False) -> bytes:
+    def encode(self, minor_version: int = 1, keep_alive: bool = False, *, head_only: bool = False) -> bytes:
         """The whole response; `head_only` for the answer to a HEAD request."""
-        head = self.head(length=len(self.body), keep_alive=keep_alive)
+        head = self.head(len(self.body), minor_version, keep_alive)
         return head if head_only or self.status in WITHOUT_BODY else head + self.body
 
 

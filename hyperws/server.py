@@ -51,6 +51,7 @@ class Server(Configurable):
         self._driver: Driver | None = None
         self._sockets: list[socket.socket] = []
         self._stopping: asyncio.Task[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
 
     # ------------------------------------------------------------------------------- routes
 
@@ -143,9 +144,11 @@ class Server(Configurable):
         try:
             self._sockets = self._listen()
             self._driver, self._started, self._stopping = driver, True, None
+            self._ended = asyncio.get_running_loop().create_future()
             if (starting := driver.start(self._sockets)) is not None:
                 await starting
         except BaseException:
+            driver.stop_listening()
             self._close(driver)
             raise
 
@@ -173,6 +176,7 @@ class Server(Configurable):
     async def _stop(self, driver: Driver, grace: float | None) -> None:
         try:
             driver.stop_listening()
+            self._close_listeners()
             for connection in list(driver.connections):
                 connection.session.go_away()
             if not await ends_within(driver.wait_drained(), grace):
@@ -191,15 +195,20 @@ class Server(Configurable):
                 task = connection.session.task
                 logger.error("a handler went on after it was cancelled, and is left behind: %r", task)
 
-    def _close(self, driver: Driver) -> None:
-        driver.close()
-        for listener in self._sockets:
-            listener.close()
+    def _close_listeners(self) -> None:
         if self._unix_socket is not None and self._sockets:
             with suppress(FileNotFoundError):  # an event loop of Python 3.13 or later has removed it
                 os.unlink(self._unix_socket)
+        for listener in self._sockets:
+            listener.close()
         self._sockets = []
+
+    def _close(self, driver: Driver) -> None:
+        self._close_listeners()
+        driver.close()
         self._driver, self._started = None, False
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -227,12 +236,13 @@ class Server(Configurable):
 
     async def _serve_until_signal(self, on_listening: Callable[[], None] | None) -> None:
         async with self:
-            asked = asyncio.get_running_loop().create_future()
+            asked, ended = asyncio.get_running_loop().create_future(), self._ended
+            assert ended is not None
             with StopSignals(asked):
                 logger.info("listening on %s", self.address)
                 if on_listening is not None:
                     on_listening()
-                await asked
+                await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
                 await self.stop()
 
     def _make_driver(self, loop: asyncio.AbstractEventLoop) -> Driver:

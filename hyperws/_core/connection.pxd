@@ -19,8 +19,7 @@ cdef class Driver:
     cdef Timers timers
     cdef readonly object resumed       # a future that is done, for tasks that are woken in place
     cdef readonly set connections      # until the socket is closed and the handler has ended
-    cdef dict addresses                # IP address: number of open sockets
-    cdef readonly size_t open_sockets
+    cdef dict addresses                # IP address: how many of them
     cdef double now                    # the loop's clock when the present batch began
     cdef Buffer cork                   # what the connection in `corked` was given to send in this batch
     cdef Connection corked
@@ -48,6 +47,7 @@ cdef class Session:
 
     cdef size_t feed(self, uint8_t *data, size_t size) except? 0
     cdef int end_of_input(self) except -1
+    cdef int hung_up(self) except -1
     cdef int lost(self) except -1
     cdef int sent(self) except -1
     cdef double deadline(self)
@@ -80,6 +80,7 @@ cdef class Connection(Timed):
     cdef int received(self, uint8_t *data, size_t size) except -1
     cdef int end_of_input(self) except -1
     cdef int writable(self) except -1
+    cdef int hung_up(self) except -1
     cdef int lost(self) except -1
 
     cdef Buffer *outgoing(self) except NULL
@@ -93,7 +94,7 @@ cdef class Connection(Timed):
     cdef int finish_politely(self) except -1
     cdef int abort(self) except -1
     cdef int rearm(self) except -1
-    cdef Operation drain(self)
+    cdef Operation drain(self, Session session)
     cdef Operation wait_gone(self)
 
 

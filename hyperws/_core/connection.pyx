@@ -58,13 +58,12 @@ cdef class Driver:
     cdef bint admits(self, object address):
         """Whether the limits let in one more connection, from `address`."""
         return (
-            self.open_sockets < self.bounds.max_connections
+            <size_t> len(self.connections) < self.bounds.max_connections
             and self.addresses.get(address, 0) < self.bounds.max_connections_per_address
         )
 
     cdef int add(self, Connection connection) except -1:
         """Keep a connection that already has its session."""
-        self.open_sockets += 1
         self.addresses[connection.address] = self.addresses.get(connection.address, 0) + 1
         self.connections.add(connection)
         connection.last_read = self.now
@@ -75,6 +74,10 @@ cdef class Driver:
         """Forget a connection whose socket is closed and whose handler has ended."""
         self.timers.disarm(connection)
         self.connections.discard(connection)
+        if self.addresses[connection.address] == 1:
+            del self.addresses[connection.address]
+        else:
+            self.addresses[connection.address] -= 1
         connection.session = None       # they held each other
         if self.drained is not None and not self.connections and not self.drained.done():
             self.drained.set_result(None)
@@ -146,6 +149,10 @@ cdef class Session:
 
     cdef int end_of_input(self) except -1:
         """The peer sends no more bytes."""
+        raise NotImplementedError
+
+    cdef int hung_up(self) except -1:
+        """The peer is gone, and bytes of it may not have been read yet."""
         raise NotImplementedError
 
     cdef int lost(self) except -1:
@@ -224,6 +231,13 @@ cdef class Connection(Timed):
                 session.sent()
         return 0
 
+    cdef int hung_up(self) except -1:
+        """The peer takes nothing any more, and what it sent last was not read for being paused."""
+        cdef Session session = self.session
+        if not self.gone:
+            session.hung_up()
+        return 0
+
     cdef int lost(self) except -1:
         """The socket is of no more use: close it, and tell everyone who waits."""
         cdef Driver driver = self.driver
@@ -236,11 +250,6 @@ cdef class Connection(Timed):
         if driver.corked is self:
             buffer_clear(&driver.cork)
         driver.disconnect(self)
-        driver.open_sockets -= 1
-        if driver.addresses[self.address] == 1:
-            del driver.addresses[self.address]
-        else:
-            driver.addresses[self.address] -= 1
         session.lost()
         if self.waiters is not None:
             self.waiters.wake()
@@ -378,11 +387,11 @@ cdef class Connection(Timed):
             self.driver.timers.arm(self, self.session.deadline())
         return 0
 
-    cdef Operation drain(self):
+    cdef Operation drain(self, Session session):
         """Wait until the peer has taken most of what it was sent."""
         cdef Drain operation = Drain.__new__(Drain)
         operation.connection = self
-        operation.session = self.session
+        operation.session = session
         return operation
 
     cdef Operation wait_gone(self):

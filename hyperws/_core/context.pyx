@@ -1,3 +1,6 @@
+# cython: nonecheck=True
+# an object that was made without __init__ has None where methods are called
+
 from hyperws.errors import UsageError
 
 from hyperws._core.http cimport Request
@@ -122,4 +125,8 @@ cdef class BaseContext:
     @property
     def _took_text(self):
         """Whether the last message received was text."""
-        return self.websocket.inbox is not None and self.websocket.inbox.took_text
+        return (
+            self.websocket is not None
+            and self.websocket.inbox is not None
+            and self.websocket.inbox.took_text
+        )

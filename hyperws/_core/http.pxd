@@ -43,8 +43,10 @@ cdef class Request:
 
 cdef class RequestParser:
     cdef hw_header *headers
-    cdef size_t capacity, max_head_size, max_body_size
+    cdef size_t capacity       # of the table of headers, which one head at a time uses
+    cdef size_t max_headers, max_head_size, max_body_size
 
     cdef size_t find_end(self, const uint8_t *data, size_t size, size_t *scan) except? 0
     cdef Request parse(self, const uint8_t *data, size_t size)
+    cdef int make_room(self, size_t capacity) except -1
     cdef int interpret(self, Request request, const uint8_t *data, hw_head *head) except -1

@@ -5,7 +5,7 @@ from hashlib import sha1
 
 from hyperws.errors import BadRequest
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport uint8_t
 
 # uri-host [":" port] (RFC 3986, section 3.2), without the comma, by which two may have been joined
@@ -116,10 +116,7 @@ cdef class RequestParser:
     def __cinit__(self, size_t max_head_size, size_t max_headers, size_t max_body_size):
         self.max_head_size = min(max_head_size, <size_t> 0x7FFFFFFF)    # positions fit in 32 bits
         self.max_body_size = max_body_size
-        self.capacity = min(max_headers, self.max_head_size // 4 + 1)   # "a:\r\n" is the shortest header
-        self.headers = <hw_header *> PyMem_Malloc(max(self.capacity, <size_t> 1) * sizeof(hw_header))
-        if self.headers is NULL:
-            raise MemoryError
+        self.max_headers = max_headers
 
     def __dealloc__(self):
         PyMem_Free(self.headers)
@@ -138,8 +135,9 @@ cdef class RequestParser:
         cdef hw_head head
         cdef Request request
         cdef int error
+        self.make_room(min(self.max_headers, size // 4 + 1))    # "a:\r\n" is the shortest header
         head.headers = self.headers
-        head.capacity = self.capacity
+        head.capacity = min(self.max_headers, self.capacity)
         error = hw_head_parse(data, size, &head)
         if error:
             status = {HW_HEAD_TOO_MANY: 431, HW_HEAD_UNSUPPORTED_VERSION: 505}.get(error, 400)
@@ -154,6 +152,16 @@ cdef class RequestParser:
         if host is not None:
             request.host = host     # it wins over the header (RFC 9112, section 3.2.2)
         return request
+
+    cdef int make_room(self, size_t capacity) except -1:
+        cdef void *headers
+        if capacity > self.capacity:
+            headers = PyMem_Realloc(self.headers, capacity * sizeof(hw_header))
+            if headers is NULL:
+                raise MemoryError
+            self.headers = <hw_header *> headers
+            self.capacity = capacity
+        return 0
 
     cdef int interpret(self, Request request, const uint8_t *data, hw_head *head) except -1:
         """Fill in what the headers say of framing, of the connection and of an upgrade."""

@@ -17,6 +17,7 @@ cdef class HttpSession(Session):
     cdef bint resuming         # requests are pending and their turn is scheduled
     cdef bint input_ended
     cdef double since          # when what is waited for now began to be due
+    cdef double ended_at       # when the input ended
 
     cdef int take_pending(self) except -1
     cdef size_t consume(self, const uint8_t *data, size_t size) except? 0

@@ -32,10 +32,14 @@ cdef class HttpSession(Session):
             elif buffer_size(&self.pending) > self.parser.max_head_size:
                 self.connection.pause_reading()     # a peer that sends ahead waits its turn
             return size
+        if self.served and self.request is None:
+            self.since = self.connection.driver.now     # a new request begins
         taken = self.consume(data, size)
         if self.connection.session is self:
             buffer_append(&self.pending, data + taken, size - taken)
             taken = size
+            if not self.answering:
+                self.connection.rearm()
         return taken
 
     def resume(self):
@@ -45,8 +49,11 @@ cdef class HttpSession(Session):
             return
         try:
             self.take_pending()
-            if self.input_ended and not self.answering:
-                self.connection.finish()
+            if self.connection.session is self and self.answering:
+                return
+            if self.input_ended:
+                self.connection.end_of_input()
+            self.connection.resume_reading()
         except Exception as error:
             self.connection.driver.fault(self.connection, error)
 
@@ -70,7 +77,9 @@ cdef class HttpSession(Session):
         cdef size_t head
         cdef Request request
         try:
-            while taken < size and not self.answering and not self.connection.discarding:
+            while taken < size and not (
+                self.answering or self.connection.discarding or self.connection.gone
+            ):
                 if self.request is None:
                     head = self.take_head(data + taken, size - taken)
                     taken += head
@@ -132,7 +141,7 @@ cdef class HttpSession(Session):
         if self.connection.gone:
             raise self.closed_error()
         self.connection.write(data, len(data))
-        return self.connection.drain()
+        return self.connection.drain(self)
 
     def done(self, bint keep_alive):
         """The response is complete."""
@@ -163,8 +172,8 @@ cdef class HttpSession(Session):
     def upgrade(self, bytes head not None):
         """Answer with `head` and go on as a WebSocket. Returns its session."""
         cdef WebSocketSession session = WebSocketSession(self.connection)
-        self.connection.write(head, len(head))
         self.connection.use(session)
+        self.connection.write(head, len(head))
         return session
 
     @property
@@ -179,11 +188,14 @@ cdef class HttpSession(Session):
 
     cdef int end_of_input(self) except -1:
         self.input_ended = True
+        self.ended_at = self.connection.driver.loop.time()
         if self.answering or self.resuming:
             self.connection.pause_reading()     # the answers may still be wanted
-        else:
-            self.connection.finish()
-        return 0
+            return self.connection.rearm()
+        return self.connection.finish()
+
+    cdef int hung_up(self) except -1:
+        return self.connection.abort()          # nobody is there to take an answer
 
     cdef int lost(self) except -1:
         return 0
@@ -196,13 +208,15 @@ cdef class HttpSession(Session):
         if connection.discarding:
             return max(self.since, connection.last_progress) + bounds.close_timeout
         if self.answering:
-            return INFINITY
+            return self.ended_at + bounds.handler_grace if self.input_ended else INFINITY
         if self.request is None and not buffer_size(&self.pending) and self.served:
             return self.since + bounds.idle_timeout
         return self.since + bounds.handshake_timeout
 
     cdef int overdue(self, double now) except -1:
         cdef bint begun = self.request is not None or buffer_size(&self.pending) > 0
-        if self.connection.blocked or self.connection.discarding or not begun:
+        if self.answering and self.task is not None and not self.connection.blocked:
+            self.task.cancel()      # its peer ended its output a long time ago
+        if self.answering or self.connection.blocked or self.connection.discarding or not begun:
             return self.connection.abort()
         return self.refuse(BadRequest(408, "the request took too long to come"))

@@ -40,6 +40,9 @@ cdef class Inbox:
         if self.head == len(self.messages):
             self.messages.clear()
             self.head = 0
+        elif self.head >= 256 and 2 * self.head >= len(self.messages):
+            del self.messages[:self.head]       # a queue that is never empty must not grow for ever
+            self.head = 0
         self.weight -= weigh(message)
         self.took_text = type(message) is str
         if self.full and self.weight <= self.connection.driver.bounds.receive_queue // 2:

@@ -9,3 +9,5 @@ cdef class Portable(Driver):
     cdef RequestParser parser
     cdef object nodelay
     cdef list servers
+    cdef bint listening
+    cdef dict closing              # transport that is to send its last bytes: timer that ends it

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterable
 from socket import socket
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 from hyperws._core.connection import Connection, Driver
 from hyperws.application import Application
@@ -15,10 +15,11 @@ class Portable(Driver):
     def start(self, sockets: Iterable[socket]) -> Coroutine[Any, Any, None]: ...
 
 class Protocol(asyncio.Protocol):
-    __slots__ = ("connection", "driver")
+    __slots__ = ("connection", "driver", "transport")
 
     driver: Portable
     connection: Connection | None
+    transport: asyncio.BaseTransport | None
     def __init__(self, driver: Portable) -> None: ...
     def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
     def data_received(self, data: bytes) -> None: ...
@@ -26,3 +27,5 @@ class Protocol(asyncio.Protocol):
     def pause_writing(self) -> None: ...
     def resume_writing(self) -> None: ...
     def connection_lost(self, error: Exception | None) -> None: ...
+
+def end_with(error: BaseException) -> NoReturn: ...

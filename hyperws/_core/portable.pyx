@@ -2,6 +2,7 @@ import asyncio
 import socket as sockets_module
 
 cimport cython
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
@@ -22,6 +23,8 @@ cdef class Portable(Driver):
         )
         self.nodelay = nodelay
         self.servers = []
+        self.closing = {}
+        self.listening = True
 
     async def start(self, sockets):
         for socket in sockets:
@@ -32,14 +35,15 @@ cdef class Portable(Driver):
             self.servers.append(await create(lambda: Protocol(self), sock=socket))
 
     def stop_listening(self):
+        self.listening = False
         for server in self.servers:
             server.close()
 
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
         cdef Py_ssize_t taken = 0, piece
-        if connection.transport.is_closing():
-            return -1       # it noticed that the peer is gone, and will say so only in the next turn
         while taken < <Py_ssize_t> size and not connection.blocked:    # the transport may block it
+            if connection.transport.is_closing():
+                return -1       # it noticed that the peer is gone, and will say so only in the next turn
             piece = min(<Py_ssize_t> size - taken, WRITE_SIZE)
             connection.transport.write(data[taken:taken + piece])
             taken += piece
@@ -63,7 +67,10 @@ cdef class Portable(Driver):
     cdef int disconnect(self, Connection connection) except -1:
         if connection.finishing:
             connection.transport.close()    # sends what the transport still holds
-            self.loop.call_later(self.bounds.close_timeout, connection.transport.abort)
+            if self.bounds.close_timeout != INFINITY:
+                self.closing[connection.transport] = self.loop.call_later(
+                    self.bounds.close_timeout, connection.transport.abort
+                )
         else:
             connection.transport.abort()
         connection.transport = None
@@ -73,17 +80,19 @@ cdef class Portable(Driver):
 class Protocol(asyncio.Protocol):
     """What a transport calls."""
 
-    __slots__ = ("driver", "connection")
+    __slots__ = ("driver", "connection", "transport")
 
     def __init__(self, driver):
         self.driver = driver
         self.connection = None
+        self.transport = None
 
     def connection_made(self, transport):
         cdef Portable driver = self.driver
         cdef Connection connection
         host, client = describe_peer(transport.get_extra_info("peername"))
-        if not driver.admits(host):
+        self.transport = transport
+        if not driver.listening or not driver.admits(host):
             transport.abort()
             return
         if not driver.nodelay and ":" in client:
@@ -111,8 +120,10 @@ class Protocol(asyncio.Protocol):
         driver.now = driver.loop.time()
         try:
             connection.received(<uint8_t *> <char *> driver.incoming, size)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             driver.fault(connection, error)
+        except BaseException as error:
+            driver.loop.call_soon(end_with, error)      # uvloop would keep it from ending the program
 
     def eof_received(self):
         cdef Connection connection = self.connection
@@ -135,6 +146,14 @@ class Protocol(asyncio.Protocol):
             self.driver.fault(connection, error)
 
     def connection_lost(self, error):
+        cdef Portable driver = self.driver
         cdef Connection connection = self.connection
         if connection is not None:
             connection.lost()
+        timer = driver.closing.pop(self.transport, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def end_with(error):
+    raise error

@@ -22,6 +22,7 @@ cdef extern from "poller.h":
     int hw_poller_open() noexcept
     int hw_poller_change(int poller, int fd, int before, int after, void *tag) noexcept
     int hw_poller_wait(int poller, hw_event *events, int capacity) noexcept
+    ssize_t hw_send(int fd, const void *data, size_t size) noexcept
     int hw_accept(int listener, sockaddr_storage *address, socklen_t *size) noexcept
 
 
@@ -41,7 +42,7 @@ cdef class Reactor(Driver):
     cdef size_t http_size, websocket_size
     cdef RequestParser parser
     cdef list listeners
-    cdef list ended                # connections that ended in this batch, of which it may have events
+    cdef list ended                # what has ended in this batch, which may have events of it
 
     cdef int serve(self, Connection connection, int ready) except -1
     cdef int read(self, Connection connection) except -1

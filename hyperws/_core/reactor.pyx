@@ -1,4 +1,5 @@
 import os
+from asyncio import CancelledError
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -16,7 +17,6 @@ cdef extern from "<sys/socket.h>" nogil:
     enum:
         SHUT_WR
     ssize_t recv(int fd, void *data, size_t size, int flags)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
     int shutdown(int fd, int how)
 
 cdef extern from "<netinet/in.h>" nogil:
@@ -79,6 +79,7 @@ cdef class Reactor(Driver):
         cdef Listener listener
         for listener in self.listeners:
             self.watch_listener(listener, False)
+        self.ended.extend(self.listeners)
         self.listeners.clear()
 
     def close(self):
@@ -100,7 +101,7 @@ cdef class Reactor(Driver):
         self.now = self.loop.time()
         try:
             for i in range(count):
-                # a tag is a Listener of `listeners`, or a Connection of `connections` or `ended`
+                # a tag is a Listener of `listeners` or a Connection of `connections`, or else of `ended`
                 tag = hw_event_tag(&self.events[i])
                 if type(<object> tag) is Listener:
                     self.accept(<Listener> tag)
@@ -108,7 +109,7 @@ cdef class Reactor(Driver):
                 connection = <Connection> tag
                 try:
                     self.serve(connection, hw_event_ready(&self.events[i]))
-                except Exception as error:
+                except (Exception, CancelledError) as error:
                     self.fault(connection, error)
             if self.dirty:
                 self.flush()
@@ -121,12 +122,11 @@ cdef class Reactor(Driver):
         if ready & HW_READ and not connection.gone:
             if not connection.paused:
                 return self.read(connection)
-            # The peer has hung up, which the poller would tell again and again. A send that waits fails now;
-            # else what it sent before is still to be read, when its time comes.
-            if connection.blocked:
-                return connection.writable()
-            hw_poller_change(self.poller, connection.fd, connection.watched, 0, <void *> connection)
-            connection.watched = 0
+            connection.hung_up()
+            if not connection.gone:
+                # what it sent before is still to be read; the poller would tell of its end again and again
+                hw_poller_change(self.poller, connection.fd, connection.watched, 0, <void *> connection)
+                connection.watched = 0
         return 0
 
     cdef int read(self, Connection connection) except -1:
@@ -191,7 +191,7 @@ cdef class Reactor(Driver):
         return 0
 
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
-        cdef ssize_t taken = send(connection.fd, data, size, 0)
+        cdef ssize_t taken = hw_send(connection.fd, data, size)
         if taken < 0 and (errno == EAGAIN or errno == EINTR):
             return 0
         return taken

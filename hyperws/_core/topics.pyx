@@ -31,7 +31,7 @@ cdef class Topics:
                 del self.members[topic]     # an empty topic costs nothing
         return 0
 
-    def leave_all(self, WebSocketSession session):
+    def leave_all(self, WebSocketSession session not None):
         for topic in list(session.topics):
             self.leave(session, topic)
         session.hub = None

@@ -157,6 +157,7 @@ cdef class SharedOperation(Operation):
 
 
 cdef PySendResult send_slot(object operation, object value, PyObject **result) except PYGEN_ERROR:
+    result[0] = NULL
     returned = (<Operation> operation).step()
     Py_INCREF(returned)
     result[0] = <PyObject *> returned

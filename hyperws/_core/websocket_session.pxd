@@ -27,7 +27,7 @@ cdef class WebSocketSession(Session):
     cdef double pinged_at              # 0 while no sign of life is due
     cdef double ping_sent_at
     cdef uint64_t pings, pongs         # the number of the last ping sent and of the last answered
-    cdef readonly double latency       # seconds, of the last ping that was answered; negative before that
+    cdef readonly double latency       # seconds, of the last ping that was answered; negative before
     cdef Waiters pong_waiters
     cdef bytes late_pong               # to be sent once the peer takes bytes again, or None
 

@@ -1,3 +1,5 @@
+from asyncio import CancelledError
+
 from hyperws.errors import ConnectionClosed, UsageError
 
 cimport cython
@@ -64,9 +66,12 @@ cdef class WebSocketSession(Session):
             callback(context, message)
         except ConnectionClosed:
             self.start_closing(1000, "")
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             self.connection.driver.app.fault(self.connection.client, error)
             self.start_closing(1011, "")
+        except BaseException:
+            self.connection.abort()
+            raise
         return 0
 
     cdef int handle(self, Event event) except -1:
@@ -102,6 +107,9 @@ cdef class WebSocketSession(Session):
     cdef int end_of_input(self) except -1:
         return self.connection.abort()
 
+    cdef int hung_up(self) except -1:
+        return 0        # the messages that came before are still received
+
     cdef int lost(self) except -1:
         if self.state != CLOSED:
             self.ended(self.close_code or 1006, self.close_reason or "")
@@ -120,6 +128,9 @@ cdef class WebSocketSession(Session):
         cdef Bounds bounds = self.connection.driver.bounds
         if self.state != OPEN:
             self.connection.abort()
+        elif self.connection.paused:
+            self.connection.last_read = now     # the peer may well be alive: this side does not read
+            self.pinged_at = 0
         elif now >= self.connection.last_read + bounds.idle_timeout:
             self.start_closing(1001, "idle for too long")
         elif self.pinged_at:
@@ -153,11 +164,13 @@ cdef class WebSocketSession(Session):
     cdef int start_closing(self, int code, str reason) except -1:
         """Begin the closing handshake from this side; what was queued before it goes out before it."""
         if self.state == OPEN:
-            self.send_close(code, reason)
             self.state = CLOSING
             self.close_code = code
             self.close_reason = reason
             self.closing_since = self.connection.driver.loop.time()
+            self.send_close(code, reason)
+            if self.connection.gone:
+                return 0
             if self.inbox is not None:
                 self.inbox.close(self.closed_error())
             if self.hub is not None:
@@ -227,7 +240,7 @@ cdef class WebSocketSession(Session):
             finally:
                 PyBuffer_Release(&view)
         if self.connection.unsent() > self.connection.driver.bounds.send_queue // 4:
-            return self.connection.drain()
+            return self.connection.drain(self)
         return DONE
 
     cdef bint send_shared(self, bytes frame) except -1:
@@ -257,10 +270,12 @@ cdef class WebSocketSession(Session):
         return self.connection.rearm()
 
     cdef int take_pong(self, bytes payload) except -1:
-        """The answer to the latest ping; others are a sign of life only (RFC 6455, section 5.5.3)."""
-        if self.pings > self.pongs and payload == str(self.pings).encode():
-            self.pongs = self.pings
-            self.latency = self.connection.driver.loop.time() - self.ping_sent_at
+        """The answer to a ping, and to those before it (RFC 6455, section 5.5.3)."""
+        cdef uint64_t number = int(payload) if payload.isdigit() and len(payload) < 19 else 0
+        if self.pongs < number <= self.pings:
+            self.pongs = number
+            if number == self.pings or self.latency < 0:
+                self.latency = self.connection.driver.loop.time() - self.ping_sent_at
             if self.pong_waiters is not None:
                 self.pong_waiters.wake()
         return 0
