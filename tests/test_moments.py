@@ -314,29 +314,30 @@ async def test_pings_that_overlap_are_all_answered(serving):
         assert await websocket.recv() == "True"
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
-async def test_eager_tasks(serving):
-    """A handler may have ended before its task is known."""
-    server = Server()
+if sys.version_info >= (3, 12):     # which brought eager tasks
 
-    @server.route("/page")
-    async def page(ctx):
-        await ctx.send("x" * 100000)
+    async def test_eager_tasks(serving):
+        """A handler may have ended before its task is known."""
+        server = Server()
 
-    @server.route("/socket")
-    async def handler(ctx):
-        await ctx.send("hello")
+        @server.route("/page")
+        async def page(ctx):
+            await ctx.send("x" * 100000)
 
-    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
-    async with serving(server) as running:
-        for _ in range(20):
-            peer = socket.create_connection((running.host, running.port))
-            peer.sendall(get("/page"))
-            reset(peer)
-        assert (await running.exchange(get("/page", "Connection: close"))).endswith(b"x" * 100000)
-        async with connect(running.ws("/socket")) as websocket:
-            assert await websocket.recv() == "hello"
-        await no_connections(server)
+        @server.route("/socket")
+        async def handler(ctx):
+            await ctx.send("hello")
+
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        async with serving(server) as running:
+            for _ in range(20):
+                peer = socket.create_connection((running.host, running.port))
+                peer.sendall(get("/page"))
+                reset(peer)
+            assert (await running.exchange(get("/page", "Connection: close"))).endswith(b"x" * 100000)
+            async with connect(running.ws("/socket")) as websocket:
+                assert await websocket.recv() == "hello"
+            await no_connections(server)
 
 
 async def test_every_attribute_may_be_looked_at_at_any_time(serving):
