@@ -30,7 +30,7 @@ class Limits:
     max_body_size: int | None = MiB
     """Bytes of one HTTP request body. A longer one is answered with 413."""
     max_connections: int | None = None
-    """Connections at a time. Further ones are closed as they come."""
+    """Connections at a time, each until its handler has ended too. Further ones are closed as they come."""
     max_connections_per_address: int | None = None
     """Connections at a time from one IP address. Further ones are closed as they come."""
     receive_queue: int | None = 256 * KiB
