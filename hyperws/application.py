@@ -97,7 +97,7 @@ class Application:
         if http.closed:
             return
         if not task.cancelled() and error is None:
-            http.done(context.keep_alive)
+            http.done(context.keep_alive and not self.server.stopping)
         elif context.head_sent or task.cancelled():
             http.abort()  # the peer must not take half a response for a whole one
         else:

@@ -136,11 +136,10 @@ class Exchange(BaseContext):
         data = b""
         if not self._head_sent:
             self._start_response()
-            # HTTP/1.0 knows no chunks: there the end of the body is the end of the connection
-            self.keep_alive = self.keep_alive and self.request.minor_version == 1
+            self.keep_alive = self.keep_alive and self._is_chunked
             data = self.response.head(None, self.request.minor_version, self.keep_alive)
         if chunk and self._has_body:
-            data += b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.keep_alive else chunk
+            data += b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._is_chunked else chunk
         return self._http.write(data)
 
     def complete_response(self) -> None:
@@ -149,8 +148,13 @@ class Exchange(BaseContext):
             self.respond()
         elif not self._complete:
             self._complete = True
-            if self.keep_alive and self._has_body:
+            if self._is_chunked and self._has_body:
                 self._http.write(b"0\r\n\r\n")
+
+    @property
+    def _is_chunked(self) -> bool:
+        """HTTP/1.0 knows no chunks: there the end of a stream is the end of the connection."""
+        return self.request.minor_version == 1
 
     def _start_response(self) -> None:
         self._head_sent = True

@@ -72,7 +72,7 @@ class Response:
         if self.status not in WITHOUT_BODY:
             if length is not None:
                 lines["content-length"] = str(length)
-            elif keep_alive:
+            elif minor_version == 1:
                 lines["transfer-encoding"] = "chunked"
         if self.body or length is None:
             kind = "text/plain; charset=utf-8" if self.is_text else "application/octet-stream"

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import http.client
 import socket
 import struct
 import sys
@@ -10,7 +11,7 @@ from contextlib import suppress
 import pytest
 from websockets.asyncio.client import connect
 
-from hyperws import Limits, Server
+from hyperws import ConnectionClosed, Limits, Server
 from hyperws._core.websocket import encode_frame
 
 KEY = b"\x01\x02\x03\x04"
@@ -180,6 +181,122 @@ async def test_a_peer_is_not_given_up_while_this_side_does_not_read_it(serving):
             await websocket.close()
             assert websocket.close_code == 1000
     assert len(received) == 100
+
+
+async def test_frames_that_come_with_a_handshake_that_waits_are_bounded_too(serving):
+    """A queue that they have filled is full: nothing more is read until somebody takes from it."""
+    server = Server(limits=Limits(receive_queue=1000, max_head_size=None, close_timeout=0.1))
+    go_on, done = asyncio.Event(), asyncio.Event()
+
+    @server.route("/slow")
+    async def slow(ctx):
+        await ctx.send("slow")
+        await go_on.wait()
+
+    @server.route("/socket")
+    async def handler(ctx):
+        inbox = ctx.websocket.inbox
+        await done.wait()
+        (messages,) = [each for each in gc.get_referents(inbox) if type(each) is list]
+        lengths.append(len(messages))
+
+    lengths = []
+    async with serving(server) as running:
+        reader, writer = await running.raw(get("/slow") + UPGRADE + frame("") * 1000)
+        await reader.readuntil(b"slow")
+        go_on.set()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame("") * 500_000)
+        for _ in range(20):
+            await running.exchange(get("/nothing", "Connection: close"))
+        done.set()
+        await reader.read()
+        writer.close()
+    assert lengths[0] < 50_000
+
+
+async def test_a_peer_that_goes_while_it_is_not_read_is_noticed(serving):
+    limits = Limits(receive_queue=1000, ping_interval=0.1, close_timeout=0.1, handler_grace=0.1)
+    server = Server(limits=limits)
+    cancelled = asyncio.Event()
+
+    @server.route("/socket")
+    async def handler(ctx):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async with serving(server) as running:
+        reader, writer = await running.raw(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame("") * 9000)
+        await writer.drain()
+        writer.transport.abort()
+        await asyncio.wait_for(cancelled.wait(), 20)
+        await no_connections(server)
+
+
+async def test_a_peer_that_reads_all_but_does_not_close_is_given_up(serving):
+    server = Server(limits=Limits(idle_timeout=None, close_timeout=0.2))
+
+    @server.route("/")
+    async def large(ctx):
+        ctx.set_response_body("x" * 8_000_000)
+
+    async with serving(server) as running:
+        reader, writer = await running.raw(get("/", "Connection: close"))
+        assert (await reader.read()).endswith(b"x" * 1000)
+        await no_connections(server)
+        writer.close()
+
+
+async def test_half_a_stream_is_an_error_for_its_reader(serving, caplog):
+    server = Server()
+
+    @server.route("/")
+    async def broken(ctx):
+        await ctx.set_response_body("piece").send_body()
+        raise RuntimeError("broken on purpose")
+
+    def read():
+        connection = http.client.HTTPConnection(running.host, running.port, timeout=20)
+        connection.request("GET", "/", headers={"Connection": "close"})
+        try:
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+    async with serving(server) as running:
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            await asyncio.to_thread(read)
+    caplog.clear()
+
+
+async def test_a_response_that_comes_too_late_is_told(serving, caplog):
+    server = Server()
+    late = asyncio.get_running_loop().create_future()
+
+    @server.route("/")
+    async def broken(ctx):
+        async def answer():
+            await go_on.wait()
+            try:
+                await ctx.send("second response")
+            except ConnectionClosed as error:
+                late.set_result(error.code)
+
+        background.append(asyncio.create_task(answer()))
+        raise RuntimeError("broken on purpose")
+
+    go_on, background = asyncio.Event(), []
+    async with serving(server) as running:
+        answer = await running.exchange(get())
+        go_on.set()
+        assert await asyncio.wait_for(late, 20) == 1006
+    assert answer.count(b"HTTP/1.1") == 1
+    caplog.clear()
 
 
 @pytest.mark.parametrize("path", ["/slow", "/nothing"])

@@ -68,6 +68,7 @@ cdef class Connection(Timed):
     cdef double last_progress          # when the socket last took something, and not all of it
     cdef double gone_at                # when the socket was closed
     cdef bint gone
+    cdef bint starting                 # its handler is being started
     cdef bint paused                   # nothing is read for now
     cdef bint blocked                  # the socket takes nothing for now
     cdef bint dirty
@@ -82,6 +83,7 @@ cdef class Connection(Timed):
     cdef int writable(self) except -1
     cdef int hung_up(self) except -1
     cdef int lost(self) except -1
+    cdef int settle(self) except -1
 
     cdef Buffer *outgoing(self) except NULL
     cdef int written(self) except -1

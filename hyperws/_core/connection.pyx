@@ -229,6 +229,7 @@ cdef class Connection(Timed):
             self.flush()
             if not self.gone and not self.blocked:
                 session.sent()
+                self.rearm()
         return 0
 
     cdef int hung_up(self) except -1:
@@ -253,7 +254,12 @@ cdef class Connection(Timed):
         session.lost()
         if self.waiters is not None:
             self.waiters.wake()
-        if session.task is None:
+        return 0 if self.starting else self.settle()
+
+    cdef int settle(self) except -1:
+        """The socket is closed: leave the handler its time, if there is one."""
+        cdef Driver driver = self.driver
+        if self.session.task is None:
             driver.retire(self)
         else:
             driver.timers.arm(self, self.gone_at + driver.bounds.handler_grace)

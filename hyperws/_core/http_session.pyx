@@ -53,7 +53,8 @@ cdef class HttpSession(Session):
                 return
             if self.input_ended:
                 self.connection.end_of_input()
-            self.connection.resume_reading()
+            elif self.connection.session is self:
+                self.connection.resume_reading()
         except Exception as error:
             self.connection.driver.fault(self.connection, error)
 
@@ -131,14 +132,20 @@ cdef class HttpSession(Session):
         cdef Request request = self.request
         self.request = None
         self.answering = True
-        self.connection.driver.app.request(self, request)
+        self.connection.starting = True     # a handler may run at once, and lose the connection
+        try:
+            self.connection.driver.app.request(self, request)
+        finally:
+            self.connection.starting = False
+            if self.connection.gone:
+                self.connection.settle()
         return self.connection.rearm()
 
     # ------------------------------------------------------------ for the one who answers
 
     def write(self, bytes data not None):
         """Send bytes of a response. Returns an awaitable for when the peer has taken most of them."""
-        if self.connection.gone:
+        if self.closed:
             raise self.closed_error()
         self.connection.write(data, len(data))
         return self.connection.drain(self)
@@ -172,13 +179,16 @@ cdef class HttpSession(Session):
     def upgrade(self, bytes head not None):
         """Answer with `head` and go on as a WebSocket. Returns its session."""
         cdef WebSocketSession session = WebSocketSession(self.connection)
+        if not self.input_ended:
+            self.connection.resume_reading()    # from here on its own queue decides
         self.connection.use(session)
         self.connection.write(head, len(head))
         return session
 
     @property
     def closed(self):
-        return self.connection.gone
+        """Whether nothing more can be answered."""
+        return self.connection.gone or self.connection.discarding
 
     @property
     def client(self):

@@ -129,8 +129,11 @@ cdef class WebSocketSession(Session):
         if self.state != OPEN:
             self.connection.abort()
         elif self.connection.paused:
-            self.connection.last_read = now     # the peer may well be alive: this side does not read
+            # The peer may well be alive, as this side does not read. Where it is gone, sending will fail.
+            self.connection.last_read = now
+            self.send_ping()
             self.pinged_at = 0
+            self.connection.rearm()
         elif now >= self.connection.last_read + bounds.idle_timeout:
             self.start_closing(1001, "idle for too long")
         elif self.pinged_at:
