@@ -445,7 +445,10 @@ if sys.version_info >= (3, 12):     # which brought eager tasks
         async def handler(ctx):
             await ctx.send("hello")
 
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        def eager(loop, coroutine, **options):
+            return asyncio.Task(coroutine, loop=loop, **{**options, "eager_start": True})
+
+        asyncio.get_running_loop().set_task_factory(eager)
         async with serving(server) as running:
             for _ in range(20):
                 peer = socket.create_connection((running.host, running.port))
