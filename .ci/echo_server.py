@@ -2,7 +2,9 @@
 
 from hyperws import Limits, Server
 
-server = Server(port=0, limits=Limits(max_message_size=16 * 1024 * 1024, send_queue=64 * 1024 * 1024))
+server = Server(
+    port=0, compression=True, limits=Limits(max_message_size=16 * 1024 * 1024, send_queue=64 * 1024 * 1024)
+)
 
 
 @server.route("/")

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define HW_FRAME_MAX_HEADER 14
+#define HW_RSV1 4 /* as it stands in hw_frame.rsv */
 
 enum hw_opcode {
     HW_CONTINUATION = 0x0,
@@ -33,7 +34,7 @@ struct hw_frame {
     uint64_t length;  /* payload bytes, at most 2^63 - 1 */
     uint8_t key[4];   /* meaningful only if masked */
     uint8_t fin;      /* 0 or 1 */
-    uint8_t rsv;      /* the three reserved bits, RSV1 = 4; the caller judges them */
+    uint8_t rsv;      /* the three reserved bits; the caller judges them */
     uint8_t opcode;   /* one of hw_opcode */
     uint8_t masked;   /* 0 or 1; the caller judges it */
 };

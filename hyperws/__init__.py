@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
         "or build it here by 'pip install -e .'"
     ) from None
 
+from hyperws.compression import Compression
 from hyperws.context import Context
 from hyperws.errors import (
     BadRequest,
@@ -29,6 +30,7 @@ from hyperws.server import Server
 __all__ = [
     "SEC_WEBSOCKET_KEY",
     "BadRequest",
+    "Compression",
     "ConfigurationError",
     "ConnectionClosed",
     "Context",

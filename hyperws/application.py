@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws._core.websocket_session import WebSocketSession
+from hyperws.compression import Compressor
 from hyperws.context import Context
 from hyperws.errors import BadRequest, ConnectionClosed, UsageError
+from hyperws.handshake import choose_subprotocol
 from hyperws.origins import origin_allowed
 from hyperws.response import Response, encode_head, plain
 from hyperws.routing import Handler, Route
@@ -25,9 +27,10 @@ logger = logging.getLogger("hyperws")
 class Application:
     """Answers the requests of one server, from the moment it starts."""
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, compressor: Compressor) -> None:
         self.server = server
         self.loop = loop
+        self.compressor = compressor
 
     # ------------------------------------------------------------------ called by the core
 
@@ -116,9 +119,20 @@ class Application:
             )
             self.answer(http, request, plain(403, text), keep_alive=False)
             return
-        context = Context(self.server, http, request, params)
+        try:
+            subprotocol = choose_subprotocol(request.subprotocols, self.server.supported_subprotocols)
+            agreement = self.compressor.agree(request.extensions)
+        except BadRequest as error:
+            self.bad_request(http, error)
+            return
         head = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-accept": request.accept_key}
-        session = http.upgrade(encode_head(101, head))
+        if subprotocol is not None:
+            head["sec-websocket-protocol"] = subprotocol
+        if agreement is not None:
+            head["sec-websocket-extensions"] = agreement.encode()
+        writer, inflater = self.compressor.writer(agreement), self.compressor.inflater(agreement)
+        context = Context(self.server, http, request, params, subprotocol)
+        session = http.upgrade(encode_head(101, head), writer, inflater)
         if http.closed:
             return
         context.attach_websocket(session)

@@ -36,6 +36,7 @@ class Exchange(BaseContext):
         "keep_alive",
         "params",
         "server",
+        "subprotocol",
     )
 
     params: dict[str, str]
@@ -43,11 +44,21 @@ class Exchange(BaseContext):
     server: Server
     keep_alive: bool
     """Whether the connection stays open after the response, once its head has gone out."""
+    subprotocol: str | None
+    """The WebSocket subprotocol that was agreed on, None where there is none."""
 
-    def __init__(self, server: Server, http: HttpSession, request: Request, params: dict[str, str]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        http: HttpSession,
+        request: Request,
+        params: dict[str, str],
+        subprotocol: str | None = None,
+    ) -> None:
         super().__init__(request, http.client, server.topics)
         self.server = server
         self.params = params
+        self.subprotocol = subprotocol
         self._http = http
         self._body = request.body or b""
         self._headers: Headers | None = None

@@ -8,10 +8,13 @@ import struct
 import sys
 from typing import Literal, Self, TypedDict, Unpack
 
+from hyperws.checks import is_int
+from hyperws.compression import Compression
 from hyperws.errors import ConfigurationError, UsageError
 from hyperws.limits import Limits
 from hyperws.listening import SocketOption
 from hyperws.origins import AllowedOrigins, checked_origins
+from hyperws.response import TOKEN
 
 
 class Options(TypedDict, total=False):
@@ -28,8 +31,11 @@ class Options(TypedDict, total=False):
     disable_linger: Literal[True]
     ws_buffer_size: int
     http_buffer_size: int
+    fragment_size: int | None
     limits: Limits
     allowed_origins: list[str] | Literal["*"]
+    subprotocols: list[str]
+    compression: bool | Compression
     driver: Literal["reactor", "portable"]
 
 
@@ -47,6 +53,7 @@ class Configurable:
         if unnamed:
             raise ConfigurationError("options are given by name, as in Server(port=8080)")
         self.origins: AllowedOrigins = None
+        self.supported_subprotocols: tuple[str, ...] = ()
         self._started = False
         self._host = "127.0.0.1"
         self._port = 60000
@@ -57,6 +64,8 @@ class Configurable:
         self._ttl: SocketOption | None = None
         self._ws_buffer_size = 65536
         self._http_buffer_size = 16384
+        self._fragment_size = sys.maxsize
+        self._compression: Compression | None = None
         self._limits = Limits()
         self._driver_name = "reactor" if sys.platform != "win32" else "portable"
         for name, value in options.items():
@@ -145,6 +154,14 @@ class Configurable:
         self._http_buffer_size = size
         return self
 
+    def fragment_size(self, size: int | None) -> Self:
+        """Bytes that one frame of a WebSocket message carries at most; a longer message goes out in several
+        (RFC 6455, section 5.4). None, the default, for no bound: most clients take frames of any size."""
+        rule = "fragment_size takes a number of bytes from 1, or None"
+        self._check(size is None or is_int(size, 1, sys.maxsize), rule, size)
+        self._fragment_size = sys.maxsize if size is None else size
+        return self
+
     def limits(self, limits: Limits) -> Self:
         """What a peer may use up."""
         self._check(isinstance(limits, Limits), "limits takes a Limits(...)", limits)
@@ -159,6 +176,28 @@ class Configurable:
         """
         self._check()
         self.origins = checked_origins(origins)
+        return self
+
+    def subprotocols(self, names: list[str]) -> Self:
+        """The WebSocket subprotocols that are spoken, the best first (RFC 6455, section 1.9).
+
+        A client gets the first that it offers too, or none; `ctx.subprotocol` tells. Default: none.
+        """
+        valid = isinstance(names, (list, tuple)) and all(
+            isinstance(name, str) and TOKEN.fullmatch(name) for name in names
+        )
+        self._check(valid, "subprotocols takes a list of names without spaces, as in ['chat.v2']", names)
+        self.supported_subprotocols = tuple(names)
+        return self
+
+    def compression(self, compression: bool | Compression) -> Self:
+        """Compress messages for clients that can (permessage-deflate, RFC 7692), and take compressed ones.
+
+        True for the settings that `Compression` has by default. Default: False.
+        """
+        valid = isinstance(compression, (bool, Compression))
+        self._check(valid, "compression takes True, False or a Compression(...)", compression)
+        self._compression = Compression() if compression is True else compression or None
         return self
 
     def driver(self, name: Literal["reactor", "portable"]) -> Self:
@@ -178,7 +217,3 @@ class Configurable:
     def _tcp_options(self) -> list[SocketOption]:
         nodelay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self._nodelay))
         return [nodelay, *(option for option in (self._linger, self._ttl) if option is not None)]
-
-
-def is_int(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from hyperws._core.connection import Driver
 from hyperws._core.portable import Portable
 from hyperws._core.topics import Topics
 from hyperws.application import Application
+from hyperws.compression import Compressor
 from hyperws.context import Context
 from hyperws.errors import ConfigurationError, RouteError, UsageError
 from hyperws.listening import listen_tcp, listen_unix
@@ -31,6 +32,9 @@ except ImportError:  # not on Windows
 
 if sys.platform != "win32":
     from hyperws._core.reactor import Reactor
+
+if TYPE_CHECKING:
+    from hyperws._core.message_writer import _Message
 
 logger = logging.getLogger("hyperws")
 
@@ -117,14 +121,17 @@ class Server(Configurable):
 
     # ------------------------------------------------------------------------------- groups
 
-    def publish(self, topic: str, message: str | bytes, *, exclude: Context | None = None) -> int:
+    def publish(
+        self, topic: str, message: _Message, *, exclude: Context | None = None, compress: bool | None = None
+    ) -> int:
         """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached.
 
-        To be called in the server's event loop. Raises UsageError for what can't be sent.
+        `compress` is as in `Context.send`. To be called in the server's event loop. Raises UsageError for
+        what can't be sent.
         """
         if exclude is not None and not isinstance(exclude, Context):
             raise UsageError(f"exclude takes a Context, not {type(exclude).__name__}")
-        return self.topics.publish(topic, message, None if exclude is None else exclude.websocket)
+        return self.topics.publish(topic, message, None if exclude is None else exclude.websocket, compress)
 
     # --------------------------------------------------------------------------------- life
 
@@ -247,7 +254,7 @@ class Server(Configurable):
 
     def _make_driver(self, loop: asyncio.AbstractEventLoop) -> Driver:
         name = os.environ.get("HYPERWS_DRIVER") or self._driver_name
-        app = Application(self, loop)
+        app = Application(self, loop, Compressor(self._compression, self._fragment_size))
         if name == "portable":
             return Portable(loop, self._limits, app, self._nodelay)
         if name != "reactor":

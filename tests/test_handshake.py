@@ -5,6 +5,8 @@ import pytest
 from hyperws import ConfigurationError, Server
 from hyperws.origins import checked_origins, origin_allowed
 
+from .core.oracle_websocket import TEXT, write
+
 HEADERS = {
     "Host": "example.com",
     "Upgrade": "websocket",
@@ -82,6 +84,40 @@ async def test_bad_handshakes_are_told_and_closed(serving, request_bytes, status
     assert told in answer.partition("\r\n\r\n")[2]
     assert ("\r\nsec-websocket-version: 13\r\n" in answer) == (status == 426)
     assert answer.count("\r\ndate: ") == 1      # nothing behind it was taken for a request
+
+
+@pytest.mark.parametrize(
+    ("supported", "offered", "chosen"),
+    [
+        ([], None, None),
+        ([], "chat.v1", None),
+        (["chat.v2", "chat.v1"], None, None),
+        (["chat.v2", "chat.v1"], "chat.v1", "chat.v1"),
+        (["chat.v2", "chat.v1"], "chat.v1, chat.v2", "chat.v2"),    # the server's preference
+        (["chat.v2", "chat.v1"], " chat.v0 ,,\tchat.v1", "chat.v1"),
+        (["chat.v2", "chat.v1"], "a\r\nSec-WebSocket-Protocol: chat.v1", "chat.v1"),
+        (["chat.v2"], "CHAT.V2", None),
+    ],
+)
+async def test_subprotocols(serving, supported, offered, chosen):
+    async def handler(ctx):
+        await ctx.send(str(ctx.subprotocol))
+
+    async with serving(Server(subprotocols=supported).route("/", handler)) as running:
+        reader, writer = await running.raw(handshake(Sec_WebSocket_Protocol=offered))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(2 + len(str(chosen))) == write(TEXT, str(chosen).encode())
+        writer.close()
+    told = [line for line in head.decode().split("\r\n") if line.startswith("sec-websocket-protocol")]
+    assert told == ([f"sec-websocket-protocol: {chosen}"] if chosen else [])
+
+
+@pytest.mark.parametrize("offered", ["", ",", "a b", "a; b", "a, a", '"a"', "a,\xff", "a/b"])
+async def test_malformed_subprotocols_are_refused(serving, offered):
+    async with serving(server(subprotocols=["a"])) as running:
+        answer = await running.exchange(handshake(Sec_WebSocket_Protocol=offered))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Sec-WebSocket-Protocol" in answer
 
 
 async def test_a_plain_page_is_served_to_one_who_asks_for_more(serving):

@@ -45,17 +45,20 @@ cdef class BaseContext:
             raise UsageError("this route's messages go to on_message: give it a coroutine handler to iterate")
         return self.websocket.inbox.receive(True)
 
-    def send(self, message=None):
+    def send(self, message=None, *, compress=None):
         """Send a message: `str` as text, bytes-like as binary. On HTTP, send the response, as `respond` does.
 
+        A list, tuple or iterator of either is one message in as many frames (RFC 6455, section 5.4). Where
+        compression was agreed on, `compress` (bool) decides in place of its threshold.
+
         The message is queued at the call; awaiting the result waits while the peer is slow. Raises
-        ConnectionClosed where the connection has ended, UsageError where `message` is neither.
+        ConnectionClosed where the connection has ended, UsageError for what is no message.
         """
         if self.websocket is None:
             return self.respond(message)
         if message is None:
             raise UsageError("on a WebSocket, send() takes a message, and send_body() sends the body")
-        return self.websocket.send(message)
+        return self.websocket.send(message, compress)
 
     def close(self, code=1000, reason=""):
         """Start the closing handshake (RFC 6455, section 7). Awaiting the result waits for its end.
@@ -91,9 +94,9 @@ cdef class BaseContext:
         self.topics.leave(self.websocket, topic)
         return DONE
 
-    def publish(self, topic, message):
-        """Send `message` to the other subscribers of `topic`. Returns how many they are."""
-        return self.topics.publish_to(topic, message, self.websocket)
+    def publish(self, topic, message, *, compress=None):
+        """Send `message` to the other subscribers of `topic`, as `send` does. Returns how many they are."""
+        return self.topics.publish_to(topic, message, self.websocket, compress)
 
     @property
     def is_websocket(self):

@@ -33,6 +33,8 @@ cdef class Request:
     cdef readonly int minor_version       # of HTTP/1.x
     cdef readonly str host                # None where there was none (HTTP/1.0)
     cdef readonly str origin              # None where there was none
+    cdef readonly str subprotocols        # Sec-WebSocket-Protocol, None where there was none
+    cdef readonly str extensions          # Sec-WebSocket-Extensions, None where there was none
     cdef readonly bint keep_alive
     cdef readonly bint expects_continue
     cdef readonly bint wants_websocket    # Upgrade names websocket

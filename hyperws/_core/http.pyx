@@ -199,6 +199,10 @@ cdef class RequestParser:
             elif is_name(data, name, b"sec-websocket-version", 21):
                 once(request.websocket_version, "Sec-WebSocket-Version")
                 request.websocket_version = span_bytes(data, head.headers[i].value)
+            elif is_name(data, name, b"sec-websocket-protocol", 22):
+                request.subprotocols = joined(request.subprotocols, span_bytes(data, head.headers[i].value))
+            elif is_name(data, name, b"sec-websocket-extensions", 24):
+                request.extensions = joined(request.extensions, span_bytes(data, head.headers[i].value))
             elif is_name(data, name, b"expect", 6):
                 if span_bytes(data, head.headers[i].value).lower() != b"100-continue":
                     raise BadRequest(417, "the only expectation that can be met is 100-continue")
@@ -229,3 +233,8 @@ cdef int once(object seen, str name) except -1:
     if seen is not None:
         raise BadRequest(400, f"more than one {name} header")
     return 0
+
+
+cdef str joined(str before, bytes value):
+    """The values of a header that may come several times (RFC 9110, section 5.3)."""
+    return value.decode("latin-1") if before is None else f"{before}, {value.decode('latin-1')}"

@@ -1,7 +1,9 @@
 from typing_extensions import disjoint_base
 
 from hyperws._core.connection import Connection, Session
+from hyperws._core.deflate import Inflater
 from hyperws._core.http import RequestParser
+from hyperws._core.message_writer import MessageWriter
 from hyperws._core.waiter import Operation
 from hyperws._core.websocket_session import WebSocketSession
 
@@ -16,4 +18,6 @@ class HttpSession(Session):
     def write(self, data: bytes) -> Operation[None]: ...
     def done(self, keep_alive: bool) -> None: ...
     def abort(self) -> None: ...
-    def upgrade(self, head: bytes) -> WebSocketSession: ...
+    def upgrade(
+        self, head: bytes, writer: MessageWriter, inflater: Inflater | None = None
+    ) -> WebSocketSession: ...

@@ -8,7 +8,9 @@ from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_consume, buffer_free, buffer_size, buffer_start,
 )
 from hyperws._core.connection cimport Connection, Session
+from hyperws._core.deflate cimport Inflater
 from hyperws._core.http cimport Request, RequestParser
+from hyperws._core.message_writer cimport MessageWriter
 from hyperws._core.websocket_session cimport WebSocketSession
 
 
@@ -176,9 +178,9 @@ cdef class HttpSession(Session):
         """Close at once, without an end to the response."""
         self.connection.abort()
 
-    def upgrade(self, bytes head not None):
+    def upgrade(self, bytes head not None, MessageWriter writer not None, Inflater inflater=None):
         """Answer with `head` and go on as a WebSocket. Returns its session."""
-        cdef WebSocketSession session = WebSocketSession(self.connection)
+        cdef WebSocketSession session = WebSocketSession(self.connection, writer, inflater)
         if not self.input_ended:
             self.connection.resume_reading()    # from here on its own queue decides
         self.connection.use(session)

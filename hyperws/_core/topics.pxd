@@ -8,4 +8,4 @@ cdef class Topics:
 
     cdef int join(self, WebSocketSession session, object topic) except -1
     cdef int leave(self, WebSocketSession session, object topic) except -1
-    cdef Py_ssize_t publish_to(self, object topic, object message, object exclude) except -1
+    cdef Py_ssize_t publish_to(self, object topic, object message, object exclude, object compress) except -1

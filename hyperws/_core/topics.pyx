@@ -2,8 +2,7 @@ from hyperws.errors import UsageError
 
 cimport cython
 
-from hyperws._core.websocket cimport HW_BINARY, HW_TEXT, not_a_message, not_utf8
-from hyperws._core.websocket import encode_frame
+from hyperws._core.message_writer cimport MessageWriter, checked_message
 from hyperws._core.websocket_session cimport WebSocketSession
 
 
@@ -37,29 +36,29 @@ cdef class Topics:
         session.hub = None
         session.topics = None
 
-    cdef Py_ssize_t publish_to(self, topic, object message, object exclude) except -1:
+    cdef Py_ssize_t publish_to(self, topic, object message, object exclude, object compress) except -1:
         cdef WebSocketSession session
+        cdef MessageWriter writer
         cdef Py_ssize_t reached = 0
+        cdef dict written = {}      # by the writer, for those that write the same to all their connections
         check_topic(topic)
-        if isinstance(message, str):
-            try:
-                frame = encode_frame(HW_TEXT, (<str> message).encode())
-            except UnicodeEncodeError:
-                raise not_utf8() from None
-        else:
-            try:
-                frame = encode_frame(HW_BINARY, bytes(memoryview(message)))
-            except TypeError:
-                raise not_a_message(message) from None
+        message = checked_message(message)
         # a copy, as a subscriber that is given up for being too slow leaves while this goes on
         for session in tuple(self.members.get(topic, ())):
-            if session is not exclude:
-                reached += session.send_shared(frame)
+            if session is exclude:
+                continue
+            writer = session.writer
+            frame = written.get(writer)
+            if frame is None:
+                frame = writer.write(message, compress)
+                if writer.is_shared():
+                    written[writer] = frame
+            reached += session.send_shared(frame)
         return reached
 
-    def publish(self, topic, message, exclude=None):
+    def publish(self, topic, message, exclude=None, compress=None):
         """Send `message` to every subscriber of `topic` but the session `exclude`. Returns their number."""
-        return self.publish_to(topic, message, exclude)
+        return self.publish_to(topic, message, exclude, compress)
 
 
 cdef int check_topic(object topic) except -1:

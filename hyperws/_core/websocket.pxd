@@ -1,12 +1,13 @@
-"""WebSocket frames and messages (RFC 6455, section 5), without I/O: bytes in, events out."""
+"""WebSocket frames to messages (RFC 6455, section 5), without I/O: bytes in, events out."""
 
 from libc.stdint cimport uint8_t, uint64_t
 
 from hyperws._core.buffer cimport Buffer
+from hyperws._core.deflate cimport Inflater
 
 cdef extern from "frame.h":
     enum:
-        HW_FRAME_MAX_HEADER
+        HW_FRAME_MAX_HEADER, HW_RSV1
 
     enum hw_opcode:
         HW_CONTINUATION, HW_TEXT, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG
@@ -39,6 +40,7 @@ cdef enum Event:
 cdef class FrameReader:
     cdef size_t max_message_size, max_message_frames
     cdef bint masked               # frames must be masked: they come from a client
+    cdef Inflater inflater         # None where permessage-deflate was not negotiated
     cdef object message
     cdef int close_code
     cdef str close_reason
@@ -46,21 +48,27 @@ cdef class FrameReader:
     cdef hw_frame frame            # the frame whose payload is coming
     cdef bint in_payload
     cdef uint64_t received         # bytes of its payload so far
-    cdef uint8_t opcode            # of the fragmented message, HW_CONTINUATION where there is none
-    cdef size_t frames             # of it so far
+    cdef uint8_t opcode            # of the message that has begun, HW_CONTINUATION where there is none
+    cdef bint compressed           # it is
+    cdef size_t frames             # of it before this one
+    cdef size_t size               # bytes of those
     cdef hw_utf8 text              # of it so far
-    cdef Buffer payload            # of it so far
+    cdef Buffer payload            # of it so far, inflated
     cdef Buffer partial            # a header that is not complete, or a control frame's payload
 
     cdef Event next(self, uint8_t **at, const uint8_t *end) except? FAILED
     cdef int read_header(self, uint8_t **at, const uint8_t *end) except -1
     cdef bint accept(self)
+    cdef bint is_marked(self)
+    cdef size_t longest(self)
+    cdef bint take(self, const uint8_t *data, size_t size) except -1
+    cdef bint inflate(self, const uint8_t *data, size_t size) except -1
     cdef Event finish_message(self, const uint8_t *data, size_t size) except? FAILED
     cdef Event finish_control(self) except? FAILED
     cdef Event fail(self, int code, str reason)
 
 
-cdef int append_frame(Buffer *out, hw_opcode opcode, const uint8_t *payload, size_t size) except -1
+cdef int append_frame(
+    Buffer *out, int opcode, const uint8_t *payload, size_t size, int rsv=*, bint fin=*
+) except -1
 cdef bint is_close_code(int code) noexcept
-cdef object not_a_message(object message)
-cdef object not_utf8()

@@ -1,8 +1,16 @@
 from typing import Literal, Self, final
 
+from hyperws._core.deflate import Inflater
+
 @final
 class FrameReader:
-    def __new__(cls, max_message_size: int, max_message_frames: int, masked: bool = True) -> Self: ...
+    def __new__(
+        cls,
+        max_message_size: int,
+        max_message_frames: int,
+        masked: bool = True,
+        inflater: Inflater | None = None,
+    ) -> Self: ...
     def feed(
         self, data: bytes
     ) -> list[

@@ -1,5 +1,3 @@
-from hyperws.errors import UsageError
-
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -9,6 +7,7 @@ from libc.string cimport memcpy
 from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_free, buffer_reserve, buffer_size, buffer_start,
 )
+from hyperws._core.deflate cimport Inflater
 
 cdef extern from "mask.h":
     enum hw_mask_code:
@@ -25,10 +24,13 @@ hw_mask_init()
 cdef class FrameReader:
     """Turns the bytes of a peer into messages and control events."""
 
-    def __cinit__(self, size_t max_message_size, size_t max_message_frames, bint masked=True):
+    def __cinit__(
+        self, size_t max_message_size, size_t max_message_frames, bint masked=True, Inflater inflater=None
+    ):
         self.max_message_size = max_message_size
         self.max_message_frames = max_message_frames
         self.masked = masked
+        self.inflater = inflater
 
     def __dealloc__(self):
         buffer_free(&self.payload)
@@ -52,17 +54,19 @@ cdef class FrameReader:
                 hw_mask(data, size, self.frame.key, self.received & 3)
             self.received += size
             if self.frame.opcode < HW_CLOSE:
-                if self.frame.fin and size == self.frame.length and not self.frames:
+                if (
+                    self.frame.fin and size == self.frame.length and not self.frames and not self.compressed
+                ):
                     return self.finish_message(data, size)      # the usual case: all in one piece
-                if self.opcode == HW_TEXT and hw_utf8_feed(&self.text, data, size) != size:
-                    return self.fail(1007, "text is not UTF-8")
-                buffer_append(&self.payload, data, size)
+                if not self.take(data, size):
+                    return FAILED
                 if self.received < self.frame.length:
                     return NEED_DATA
                 self.in_payload = False
                 if self.frame.fin:
                     return self.finish_message(NULL, 0)
                 self.frames += 1
+                self.size += self.frame.length
             else:
                 buffer_append(&self.partial, data, size)
                 if self.received < self.frame.length:
@@ -100,7 +104,7 @@ cdef class FrameReader:
     cdef bint accept(self):
         """Judge the header that was read, before any of its payload (RFC 6455, sections 5.1 to 5.5)."""
         cdef hw_frame *frame = &self.frame
-        if frame.rsv:
+        if frame.rsv and not self.is_marked():
             self.fail(1002, "reserved bit set")
         elif frame.masked != self.masked:
             self.fail(1002, "frame from a client is not masked" if self.masked else "frame is masked")
@@ -110,22 +114,63 @@ cdef class FrameReader:
             self.fail(1002, "continuation of no message")
         elif frame.opcode != HW_CONTINUATION and self.opcode != HW_CONTINUATION:
             self.fail(1002, "new message inside a fragmented one")
-        elif frame.length > self.max_message_size - buffer_size(&self.payload):
-            self.fail(1009, f"message longer than {self.max_message_size} bytes")
-        elif self.frames >= self.max_message_frames:
-            self.fail(1008, f"message of more than {self.max_message_frames} frames")
-        elif frame.opcode != HW_CONTINUATION:
-            self.opcode = frame.opcode
+        else:
+            if frame.opcode != HW_CONTINUATION:
+                self.opcode = frame.opcode
+                self.compressed = frame.rsv != 0
+            if frame.length > self.longest() - self.size:
+                self.fail(1009, f"message longer than {self.max_message_size} bytes")
+            elif self.frames >= self.max_message_frames:
+                self.fail(1008, f"message of more than {self.max_message_frames} frames")
         self.in_payload = True
         self.received = 0
         return not self.ended
+
+    cdef bint is_marked(self):
+        """Whether the reserved bits mark a compressed message, at its first frame (RFC 7692, section 6)."""
+        return (
+            self.inflater is not None
+            and self.frame.rsv == HW_RSV1
+            and self.frame.opcode in (HW_TEXT, HW_BINARY)
+        )
+
+    cdef size_t longest(self):
+        """Bytes that the frames of a message may have: compressed, it may have grown by an eighth."""
+        cdef size_t size = self.max_message_size
+        return size + size // 4 + 64 if self.compressed else size
+
+    cdef bint take(self, const uint8_t *data, size_t size) except -1:
+        """Take bytes of a message that is not whole yet. Returns False where it fails."""
+        cdef size_t before = buffer_size(&self.payload)
+        if not self.compressed:
+            buffer_append(&self.payload, data, size)
+        elif not self.inflate(data, size):
+            return False
+        data = buffer_start(&self.payload) + before
+        size = buffer_size(&self.payload) - before
+        if self.opcode == HW_TEXT and hw_utf8_feed(&self.text, data, size) != size:
+            self.fail(1007, "text is not UTF-8")
+        return not self.ended
+
+    cdef bint inflate(self, const uint8_t *data, size_t size) except -1:
+        cdef bint within
+        try:
+            within = self.inflater.feed(data, size, &self.payload, self.max_message_size)
+            if within and self.frame.fin and self.received == self.frame.length:
+                within = self.inflater.end(&self.payload, self.max_message_size)
+        except self.inflater.backend.error:
+            self.fail(1007, "message is not compressed as agreed")
+            return False
+        if not within:
+            self.fail(1009, f"message longer than {self.max_message_size} bytes")
+        return within
 
     cdef Event finish_message(self, const uint8_t *data, size_t size) except? FAILED:
         """The message is complete: at `data`, or in `payload`, checked, where that is NULL."""
         cdef uint8_t opcode = self.opcode
         self.in_payload = False
         self.opcode = HW_CONTINUATION
-        self.frames = 0
+        self.frames = self.size = 0
         if data is NULL:
             data = buffer_start(&self.payload)
             size = buffer_size(&self.payload)
@@ -168,6 +213,8 @@ cdef class FrameReader:
         self.ended = True
         self.close_code = code
         self.close_reason = reason
+        buffer_free(&self.payload)
+        self.inflater = None
         return FAILED
 
     def feed(self, bytes data not None):
@@ -187,14 +234,16 @@ cdef class FrameReader:
                 events.append((name, self.message))
 
 
-cdef int append_frame(Buffer *out, hw_opcode opcode, const uint8_t *payload, size_t size) except -1:
+cdef int append_frame(
+    Buffer *out, int opcode, const uint8_t *payload, size_t size, int rsv=0, bint fin=True
+) except -1:
     """Append a whole, unmasked frame: what a server sends."""
     cdef hw_frame frame
     cdef uint8_t *to = buffer_reserve(out, HW_FRAME_MAX_HEADER + size)
     cdef size_t header
     frame.length = size
-    frame.fin = 1
-    frame.rsv = 0
+    frame.fin = fin
+    frame.rsv = rsv
     frame.opcode = opcode
     frame.masked = 0
     header = hw_frame_encode(to, &frame)
@@ -207,18 +256,6 @@ cdef int append_frame(Buffer *out, hw_opcode opcode, const uint8_t *payload, siz
 cdef bint is_close_code(int code) noexcept:
     """Whether a close frame may carry `code` (RFC 6455, section 7.4, and the IANA registry)."""
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
-
-
-cdef object not_a_message(object message):
-    """The error for what can't be sent."""
-    if hasattr(message, "__await__"):
-        return UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: await it first")
-    return UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: serialise it first")
-
-
-cdef object not_utf8():
-    """The error for text that has no UTF-8."""
-    return UsageError("text with a lone surrogate has no UTF-8: encode it with errors='replace' first")
 
 
 # ------------------------------------------------------------------- the same pieces, to try from Python

@@ -3,9 +3,10 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from hyperws._core.connection cimport Session
+from hyperws._core.message_writer cimport MessageWriter
 from hyperws._core.inbox cimport Inbox
 from hyperws._core.waiter cimport SharedOperation, Waiters
-from hyperws._core.websocket cimport Event, FrameReader, hw_opcode
+from hyperws._core.websocket cimport Event, FrameReader
 
 
 cdef enum State:
@@ -16,6 +17,7 @@ cdef enum State:
 
 cdef class WebSocketSession(Session):
     cdef FrameReader reader
+    cdef MessageWriter writer
     cdef State state
     cdef readonly Inbox inbox          # of a coroutine handler, or None
     cdef object callback, context      # or `callback(context, message)`
@@ -31,13 +33,13 @@ cdef class WebSocketSession(Session):
     cdef Waiters pong_waiters
     cdef bytes late_pong               # to be sent once the peer takes bytes again, or None
 
-    cpdef object send(self, object message)
+    cpdef object send(self, object message, object compress=*)
     cdef int handle(self, Event event) except -1
     cdef int deliver(self) except -1
     cdef int answer_ping(self, bytes payload) except -1
     cdef int take_pong(self, bytes payload) except -1
     cdef int send_ping(self) except -1
-    cdef int send_frame(self, hw_opcode opcode, const uint8_t *payload, size_t size) except -1
+    cdef int send_frame(self, int opcode, const uint8_t *payload, size_t size) except -1
     cdef bint send_shared(self, bytes frame) except -1
     cdef int check_room(self) except -1
     cdef int send_close(self, int code, str reason) except -1

@@ -3,27 +3,26 @@ from asyncio import CancelledError
 from hyperws.errors import ConnectionClosed, UsageError
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t
 
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.connection cimport Connection, Session
+from hyperws._core.deflate cimport Inflater
 from hyperws._core.inbox cimport Inbox
+from hyperws._core.message_writer cimport MessageWriter, checked_message, not_utf8
 from hyperws._core.waiter cimport DONE, SharedOperation, Waiters, enable_send
 from hyperws._core.websocket cimport (
-    CLOSE, HW_BINARY, HW_CLOSE, HW_PING, HW_PONG, HW_TEXT, MESSAGE, NEED_DATA, PING, PONG, Event,
-    FrameReader, append_frame, hw_opcode, is_close_code, not_a_message, not_utf8,
+    CLOSE, HW_CLOSE, HW_PING, HW_PONG, MESSAGE, NEED_DATA, PING, PONG, Event, FrameReader, append_frame,
+    is_close_code,
 )
-
-cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
 
 
 cdef class WebSocketSession(Session):
-    def __init__(self, Connection connection):
+    def __init__(self, Connection connection, MessageWriter writer not None, Inflater inflater=None):
         cdef Bounds bounds = connection.driver.bounds
         self.connection = connection
-        self.reader = FrameReader(bounds.max_message_size, bounds.max_message_frames)
+        self.reader = FrameReader(bounds.max_message_size, bounds.max_message_frames, True, inflater)
+        self.writer = writer
         self.latency = -1
 
     def queue(self):
@@ -205,7 +204,7 @@ cdef class WebSocketSession(Session):
 
     # ----------------------------------------------------------------------- the sending
 
-    cdef int send_frame(self, hw_opcode opcode, const uint8_t *payload, size_t size) except -1:
+    cdef int send_frame(self, int opcode, const uint8_t *payload, size_t size) except -1:
         append_frame(self.connection.outgoing(), opcode, payload, size)
         return self.connection.written()
 
@@ -219,29 +218,12 @@ cdef class WebSocketSession(Session):
             raise self.closed_error()
         return 0
 
-    cpdef object send(self, object message):
+    cpdef object send(self, object message, object compress=None):
         """Send a message. Returns an awaitable for when the peer has taken most of what it was sent."""
-        cdef Py_ssize_t size
-        cdef const char *text
-        cdef Py_buffer view
+        message = checked_message(message)
         self.check_room()
-        if type(message) is bytes:
-            self.send_frame(HW_BINARY, <const uint8_t *> message, len(<bytes> message))
-        elif isinstance(message, str):
-            try:
-                text = PyUnicode_AsUTF8AndSize(message, &size)
-            except UnicodeEncodeError:
-                raise not_utf8() from None
-            self.send_frame(HW_TEXT, <const uint8_t *> text, size)
-        else:
-            try:
-                PyObject_GetBuffer(message, &view, PyBUF_SIMPLE)
-            except (TypeError, BufferError):
-                raise not_a_message(message) from None
-            try:
-                self.send_frame(HW_BINARY, <const uint8_t *> view.buf, view.len)
-            finally:
-                PyBuffer_Release(&view)
+        self.writer.append(self.connection.outgoing(), message, compress)
+        self.connection.written()
         if self.connection.unsent() > self.connection.driver.bounds.send_queue // 4:
             return self.connection.drain(self)
         return DONE

@@ -1,4 +1,4 @@
-"""RFC 6455, section 5, slowly: for an endpoint that has negotiated no extension.
+"""RFC 6455, section 5, slowly; and with an `Inflating`, RFC 7692, section 7.2.
 
 `read` gives the events of all that a peer has sent so far, and `write` what a peer sends. A failure is
 ("failed", code): what is said of it besides is free.
@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import zlib
+
 from .oracle_utf8 import is_text, may_become_text
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
+OPCODES = (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
 CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}  # section 7.4, and the registry
 
 LONGEST_HEADER = 14
+RSV1 = 4
 
 
 class Failed(Exception):
@@ -20,6 +24,38 @@ class Failed(Exception):
 
     def __init__(self, code):
         self.code = code
+
+
+class Inflating:
+    """What a peer has compressed, inflated from its very beginning each time."""
+
+    TAIL = b"\x00\x00\xff\xff"
+
+    def __init__(self, takeover=True):
+        self.takeover = takeover
+        self.past = b""
+
+    def inflate(self, payload, complete):
+        """What the present message's `payload` says so far."""
+        before = len(inflate_all(self.past))
+        if complete:
+            payload += self.TAIL
+        content = inflate_all(self.past + payload)[before:]
+        if complete and self.takeover:
+            self.past += payload
+        return content
+
+
+def inflate_all(data):
+    content = b""
+    while data:
+        stream = zlib.decompressobj(-15)
+        try:
+            content += stream.decompress(data)
+        except zlib.error:
+            raise Failed(1007) from None
+        data = stream.unused_data
+    return content
 
 
 def unmask(payload, key):
@@ -37,19 +73,19 @@ def write(opcode, payload, *, fin=True, rsv=0, key=None, length=None, extended=N
     return header + (key or b"") + unmask(payload, key)
 
 
-def read(data, max_message_size, max_message_frames, masked=True):
+def read(data, max_message_size, max_message_frames, masked=True, inflating=None):
     """The events of `data`: all of them that its bytes decide."""
     events = []
     try:
-        for event in read_events(data, max_message_size, max_message_frames, masked):
+        for event in read_events(data, max_message_size, max_message_frames, masked, inflating):
             events.append(event)
     except Failed as failure:
         events.append(("failed", failure.code))
     return events
 
 
-def read_events(data, max_message_size, max_message_frames, masked):
-    message = None  # its opcode, content and number of frames so far
+def read_events(data, max_message_size, max_message_frames, masked, inflating):
+    message = None  # its opcode, whether it is compressed, its payload and number of frames so far
     while len(data) >= 2:
         fin, rsv, opcode = data[0] >> 7, data[0] >> 4 & 7, data[0] & 15
         has_key, length = data[1] >> 7, data[1] & 127
@@ -61,7 +97,8 @@ def read_events(data, max_message_size, max_message_frames, masked):
             length = int.from_bytes(data[2 : 2 + extended])
             if length < {2: 126, 8: 65536}[extended] or length >= 2**63:
                 raise Failed(1002)
-        if rsv or has_key != masked or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+        marked = rsv == RSV1 and inflating is not None and opcode in (TEXT, BINARY)
+        if (rsv and not marked) or has_key != masked or opcode not in OPCODES:
             raise Failed(1002)
         arrived = data[start : start + length]
         complete = len(arrived) == length
@@ -81,19 +118,25 @@ def read_events(data, max_message_size, max_message_frames, masked):
 
         if (opcode == CONTINUATION) == (message is None):
             raise Failed(1002)
-        kind, content, frames = message or (opcode, b"", 0)
-        if len(content) + length > max_message_size:
+        kind, compressed, content, frames = message or (opcode, marked, b"", 0)
+        # what can't be compressed may grow by an eighth
+        longest = max_message_size + max_message_size // 4 + 64 if compressed else max_message_size
+        if len(content) + length > longest:
             raise Failed(1009)
         if frames + 1 > max_message_frames:
             raise Failed(1008)
         content += payload
+        whole = complete and fin
+        said = inflating.inflate(content, whole) if compressed else content
+        if len(said) > max_message_size:
+            raise Failed(1009)
         if kind == TEXT:
-            text = decode(content, final=complete and fin)
+            text = decode(said, final=whole)
         if not complete:
             return
-        message = (kind, content, frames + 1)
+        message = (kind, compressed, content, frames + 1)
         if fin:
-            yield "message", text if kind == TEXT else content
+            yield "message", text if kind == TEXT else said
             message = None
 
 

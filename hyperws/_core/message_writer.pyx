@@ -1,0 +1,168 @@
+from collections.abc import Iterator
+
+from hyperws.errors import UsageError
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint8_t
+
+from hyperws._core.buffer cimport (
+    Buffer, buffer_free, buffer_reserve, buffer_size, buffer_start,
+)
+from hyperws._core.deflate cimport Deflater
+from hyperws._core.websocket cimport (
+    HW_BINARY, HW_CONTINUATION, HW_FRAME_MAX_HEADER, HW_RSV1, HW_TEXT, append_frame,
+)
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
+
+
+@cython.final
+cdef class MessageWriter:
+    """One for all connections that are to get the same bytes for the same message."""
+
+    def __init__(self, size_t fragment_size, Deflater deflater=None, size_t threshold=0):
+        self.fragment_size = fragment_size
+        self.deflater = deflater
+        self.threshold = threshold
+
+    cdef bint is_shared(self):
+        """Whether what it writes does not depend on what it wrote before."""
+        return self.deflater is None or not self.deflater.takeover
+
+    cdef int append(self, Buffer *out, object message, object compress) except -1:
+        """Append the frames of what `checked_message` has returned.
+
+        `compress`: None to let the threshold decide.
+        """
+        cdef Py_ssize_t size
+        cdef const char *text
+        cdef Py_buffer view
+        if type(message) is bytes:
+            return self.append_data(
+                out, HW_BINARY, <const uint8_t *> message, len(<bytes> message), compress
+            )
+        if isinstance(message, str):
+            text = PyUnicode_AsUTF8AndSize(message, &size)
+            return self.append_data(out, HW_TEXT, <const uint8_t *> text, size, compress)
+        if type(message) is Pieces:
+            return self.append_pieces(out, message, compress)
+        PyObject_GetBuffer(message, &view, PyBUF_SIMPLE)
+        try:
+            return self.append_data(out, HW_BINARY, <const uint8_t *> view.buf, view.len, compress)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef int append_data(
+        self, Buffer *out, int opcode, const uint8_t *data, size_t size, object compress
+    ) except -1:
+        cdef bytes deflated
+        if self.deflater is not None and self.compresses(size, compress):
+            deflated = self.deflater.deflate(data[:size], True)
+            # what grew goes out as it was, unless later messages may refer to it
+            if <size_t> len(deflated) < size or self.deflater.takeover:
+                return self.append_frames(out, opcode, HW_RSV1, deflated, len(deflated), True)
+        return self.append_frames(out, opcode, 0, data, size, True)
+
+    cdef int append_pieces(self, Buffer *out, Pieces message, object compress) except -1:
+        cdef int opcode = message.opcode
+        cdef list parts = message.parts
+        cdef bytes part
+        cdef int rsv = 0
+        last = len(parts) - 1
+        buffer_reserve(out, message.size + len(parts) * HW_FRAME_MAX_HEADER)
+        if self.deflater is not None and self.compresses(message.size, compress):
+            rsv = HW_RSV1
+            parts = [self.deflater.deflate(part, at == last) for at, part in enumerate(parts)]
+        for at, part in enumerate(parts):
+            self.append_frames(out, opcode, rsv, part, len(part), at == last)
+            opcode = HW_CONTINUATION
+            rsv = 0
+        return 0
+
+    cdef int append_frames(
+        self, Buffer *out, int opcode, int rsv, const uint8_t *data, size_t size, bint fin
+    ) except -1:
+        """Append so many bytes of a message, in as many frames as they need (RFC 6455, section 5.4)."""
+        cdef size_t piece
+        if size > self.fragment_size:   # all the memory first: half a message must not stay behind
+            buffer_reserve(out, size + (size // self.fragment_size + 1) * HW_FRAME_MAX_HEADER)
+        while size > self.fragment_size:
+            piece = self.fragment_size
+            append_frame(out, opcode, data, piece, rsv, False)
+            data += piece
+            size -= piece
+            opcode = HW_CONTINUATION
+            rsv = 0
+        return append_frame(out, opcode, data, size, rsv, fin)
+
+    cdef bint compresses(self, size_t size, object compress) except -1:
+        return size > 0 and (size >= self.threshold if compress is None else compress)
+
+    def write(self, message, compress=None):
+        """The frames of a message, as bytes."""
+        cdef Buffer out = Buffer(NULL, 0, 0, 0)
+        try:
+            self.append(&out, checked_message(message), compress)
+            return buffer_start(&out)[:buffer_size(&out)]
+        finally:
+            buffer_free(&out)
+
+
+@cython.final
+cdef class Pieces:
+    """A message that the application has cut into frames."""
+
+    def __init__(self, pieces):
+        cdef bint is_text
+        if not pieces:
+            raise UsageError("a message in pieces has at least one: send '' or b'' for an empty message")
+        is_text = isinstance(pieces[0], str)
+        self.opcode = HW_TEXT if is_text else HW_BINARY
+        self.parts = []
+        for piece in pieces:
+            if isinstance(piece, str) != is_text:
+                raise UsageError("the pieces of one message are all str or all bytes-like")
+            part = checked_message(piece).encode() if is_text else bytes(viewed(piece))
+            if part:
+                self.parts.append(part)
+                self.size += len(part)
+        if not self.parts:
+            self.parts.append(b"")
+
+
+cdef object checked_message(object message):
+    """`message` in a form that a MessageWriter takes. Whatever code of the application it may need runs here.
+
+    Raises UsageError for what is no message.
+    """
+    cdef Py_ssize_t size
+    if type(message) is bytes:
+        return message
+    if isinstance(message, str):
+        try:
+            PyUnicode_AsUTF8AndSize(message, &size)
+        except UnicodeEncodeError:
+            raise not_utf8() from None
+        return message
+    if isinstance(message, (list, tuple, Iterator)):
+        return Pieces(list(message))
+    return viewed(message)
+
+
+cdef object viewed(object message):
+    try:
+        view = memoryview(message)
+    except TypeError:
+        pass
+    else:
+        if view.c_contiguous:
+            return view
+    fix = "await it first" if hasattr(message, "__await__") else "serialise it first"
+    raise UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: {fix}")
+
+
+cdef object not_utf8():
+    """The error for text that has no UTF-8."""
+    return UsageError("text with a lone surrogate has no UTF-8: encode it with errors='replace' first")
