@@ -1,11 +1,17 @@
 """The upgrade from HTTP to WebSocket: what is let in, and what is told to the rest."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.exceptions import InvalidHeader
+from websockets.headers import parse_extension, parse_subprotocol
 
-from hyperws import ConfigurationError, Server
+from hyperws import BadRequest, ConfigurationError, Server
+from hyperws.handshake import parse_extensions, parse_subprotocols
 from hyperws.origins import checked_origins, origin_allowed
 
 from .core.oracle_websocket import TEXT, write
+from .core.pieces import examples
 
 HEADERS = {
     "Host": "example.com",
@@ -118,6 +124,24 @@ async def test_malformed_subprotocols_are_refused(serving, offered):
         answer = await running.exchange(handshake(Sec_WebSocket_Protocol=offered))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"Sec-WebSocket-Protocol" in answer
+
+
+def result(parse, value, refusal):
+    try:
+        return parse(value)
+    except refusal:
+        return "refused"
+
+
+@examples(1000)
+@given(st.lists(st.sampled_from(["a", "b2", ",", ";", "=", '"', "\\", " ", "\t", "/", "é", "\x7f"])).map("".join))
+def test_lists_are_read_as_another_library_reads_them(value):
+    value = value.strip(" \t")     # as the request's parser leaves it
+    theirs = result(parse_extension, value, InvalidHeader)
+    assert result(parse_extensions, value, BadRequest) == theirs
+    theirs = result(parse_subprotocol, value, InvalidHeader)
+    twice = theirs != "refused" and len(set(theirs)) < len(theirs)      # RFC 6455, section 4.1
+    assert result(parse_subprotocols, value, BadRequest) == ("refused" if twice else theirs)
 
 
 async def test_a_plain_page_is_served_to_one_who_asks_for_more(serving):

@@ -18,7 +18,7 @@ cdef class MessageWriter:
     ) except -1
     cdef int append_pieces(self, Buffer *out, Pieces message, object compress) except -1
     cdef int append_frames(
-        self, Buffer *out, int opcode, int rsv, const uint8_t *data, size_t size, bint fin
+        self, Buffer *out, bint fin, int rsv, int opcode, const uint8_t *data, size_t size
     ) except -1
     cdef bint compresses(self, size_t size, object compress) except -1
 

@@ -58,12 +58,14 @@ cdef class MessageWriter:
         self, Buffer *out, int opcode, const uint8_t *data, size_t size, object compress
     ) except -1:
         cdef bytes deflated
+        if self.deflater is None and size <= self.fragment_size:
+            return append_frame(out, True, 0, opcode, data, size)   # the usual case, and the shortest way
         if self.deflater is not None and self.compresses(size, compress):
             deflated = self.deflater.deflate(data[:size], True)
             # what grew goes out as it was, unless later messages may refer to it
             if <size_t> len(deflated) < size or self.deflater.takeover:
-                return self.append_frames(out, opcode, HW_RSV1, deflated, len(deflated), True)
-        return self.append_frames(out, opcode, 0, data, size, True)
+                return self.append_frames(out, True, HW_RSV1, opcode, deflated, len(deflated))
+        return self.append_frames(out, True, 0, opcode, data, size)
 
     cdef int append_pieces(self, Buffer *out, Pieces message, object compress) except -1:
         cdef int opcode = message.opcode
@@ -76,13 +78,13 @@ cdef class MessageWriter:
             rsv = HW_RSV1
             parts = [self.deflater.deflate(part, at == last) for at, part in enumerate(parts)]
         for at, part in enumerate(parts):
-            self.append_frames(out, opcode, rsv, part, len(part), at == last)
+            self.append_frames(out, at == last, rsv, opcode, part, len(part))
             opcode = HW_CONTINUATION
             rsv = 0
         return 0
 
     cdef int append_frames(
-        self, Buffer *out, int opcode, int rsv, const uint8_t *data, size_t size, bint fin
+        self, Buffer *out, bint fin, int rsv, int opcode, const uint8_t *data, size_t size
     ) except -1:
         """Append so many bytes of a message, in as many frames as they need (RFC 6455, section 5.4)."""
         cdef size_t piece
@@ -90,12 +92,12 @@ cdef class MessageWriter:
             buffer_reserve(out, size + (size // self.fragment_size + 1) * HW_FRAME_MAX_HEADER)
         while size > self.fragment_size:
             piece = self.fragment_size
-            append_frame(out, opcode, data, piece, rsv, False)
+            append_frame(out, False, rsv, opcode, data, piece)
             data += piece
             size -= piece
             opcode = HW_CONTINUATION
             rsv = 0
-        return append_frame(out, opcode, data, size, rsv, fin)
+        return append_frame(out, fin, rsv, opcode, data, size)
 
     cdef bint compresses(self, size_t size, object compress) except -1:
         return size > 0 and (size >= self.threshold if compress is None else compress)

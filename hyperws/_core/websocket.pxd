@@ -69,6 +69,6 @@ cdef class FrameReader:
 
 
 cdef int append_frame(
-    Buffer *out, int opcode, const uint8_t *payload, size_t size, int rsv=*, bint fin=*
+    Buffer *out, bint fin, int rsv, int opcode, const uint8_t *payload, size_t size
 ) except -1
 cdef bint is_close_code(int code) noexcept

@@ -235,7 +235,7 @@ cdef class FrameReader:
 
 
 cdef int append_frame(
-    Buffer *out, int opcode, const uint8_t *payload, size_t size, int rsv=0, bint fin=True
+    Buffer *out, bint fin, int rsv, int opcode, const uint8_t *payload, size_t size
 ) except -1:
     """Append a whole, unmasked frame: what a server sends."""
     cdef hw_frame frame

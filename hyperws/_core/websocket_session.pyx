@@ -205,7 +205,7 @@ cdef class WebSocketSession(Session):
     # ----------------------------------------------------------------------- the sending
 
     cdef int send_frame(self, int opcode, const uint8_t *payload, size_t size) except -1:
-        append_frame(self.connection.outgoing(), opcode, payload, size)
+        append_frame(self.connection.outgoing(), True, 0, opcode, payload, size)
         return self.connection.written()
 
     cdef int check_room(self) except -1:
@@ -220,7 +220,8 @@ cdef class WebSocketSession(Session):
 
     cpdef object send(self, object message, object compress=None):
         """Send a message. Returns an awaitable for when the peer has taken most of what it was sent."""
-        message = checked_message(message)
+        if type(message) is not bytes:
+            message = checked_message(message)
         self.check_room()
         self.writer.append(self.connection.outgoing(), message, compress)
         self.connection.written()
