@@ -54,6 +54,7 @@ cdef class FrameReader:
     cdef size_t size               # bytes of those
     cdef hw_utf8 text              # of it so far
     cdef Buffer payload            # of it so far, inflated
+    cdef Buffer deflated           # of it, to be inflated behind that
     cdef Buffer partial            # a header that is not complete, or a control frame's payload
 
     cdef Event next(self, uint8_t **at, const uint8_t *end) except? FAILED
@@ -62,6 +63,7 @@ cdef class FrameReader:
     cdef bint is_marked(self)
     cdef size_t longest(self)
     cdef bint take(self, const uint8_t *data, size_t size) except -1
+    cdef bint take_compressed(self, const uint8_t *data, size_t size) except -1
     cdef bint inflate(self, const uint8_t *data, size_t size) except -1
     cdef Event finish_message(self, const uint8_t *data, size_t size) except? FAILED
     cdef Event finish_control(self) except? FAILED

@@ -17,6 +17,10 @@ cdef extern from "mask.h":
     bint hw_mask_use(hw_mask_code code) noexcept
     void hw_mask_init() noexcept
 
+# Bytes of a compressed message that wait for its end: a few of them could else make it a thousand times as much
+# that waits.
+cdef size_t GATHERED = 65536
+
 hw_mask_init()
 
 
@@ -34,6 +38,7 @@ cdef class FrameReader:
 
     def __dealloc__(self):
         buffer_free(&self.payload)
+        buffer_free(&self.deflated)
         buffer_free(&self.partial)
 
     cdef Event next(self, uint8_t **at, const uint8_t *end) except? FAILED:
@@ -144,7 +149,7 @@ cdef class FrameReader:
         cdef size_t before = buffer_size(&self.payload)
         if not self.compressed:
             buffer_append(&self.payload, data, size)
-        elif not self.inflate(data, size):
+        elif not self.take_compressed(data, size):
             return False
         data = buffer_start(&self.payload) + before
         size = buffer_size(&self.payload) - before
@@ -152,18 +157,28 @@ cdef class FrameReader:
             self.fail(1007, "text is not UTF-8")
         return not self.ended
 
-    cdef bint inflate(self, const uint8_t *data, size_t size) except -1:
+    cdef bint take_compressed(self, const uint8_t *data, size_t size) except -1:
+        cdef bint last = self.frame.fin and self.received == self.frame.length
         cdef bint within
+        if not last and buffer_size(&self.deflated) + size <= GATHERED:
+            buffer_append(&self.deflated, data, size)
+            return True
         try:
-            within = self.inflater.feed(data, size, &self.payload, self.max_message_size)
-            if within and self.frame.fin and self.received == self.frame.length:
-                within = self.inflater.end(&self.payload, self.max_message_size)
+            within = (
+                self.inflate(buffer_start(&self.deflated), buffer_size(&self.deflated))
+                and self.inflate(data, size)
+                and (not last or self.inflater.end(&self.payload, self.max_message_size))
+            )
         except self.inflater.backend.error:
             self.fail(1007, "message is not compressed as agreed")
             return False
+        buffer_free(&self.deflated)
         if not within:
             self.fail(1009, f"message longer than {self.max_message_size} bytes")
         return within
+
+    cdef bint inflate(self, const uint8_t *data, size_t size) except -1:
+        return self.inflater.feed(data, size, &self.payload, self.max_message_size)
 
     cdef Event finish_message(self, const uint8_t *data, size_t size) except? FAILED:
         """The message is complete: at `data`, or in `payload`, checked, where that is NULL."""
@@ -214,6 +229,7 @@ cdef class FrameReader:
         self.close_code = code
         self.close_reason = reason
         buffer_free(&self.payload)
+        buffer_free(&self.deflated)
         self.inflater = None
         return FAILED
 

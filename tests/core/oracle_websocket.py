@@ -1,4 +1,4 @@
-"""RFC 6455, section 5, slowly; and with an `Inflating`, RFC 7692, section 7.2.
+"""RFC 6455, section 5, slowly; and with an `Inflating`, RFC 7692, section 7.2, for short messages.
 
 `read` gives the events of all that a peer has sent so far, and `write` what a peer sends. A failure is
 ("failed", code): what is said of it besides is free.
@@ -35,13 +35,12 @@ class Inflating:
         self.takeover = takeover
         self.past = b""
 
-    def inflate(self, payload, complete):
-        """What the present message's `payload` says so far."""
+    def inflate(self, payload):
+        """What the next message says, whose frames have this payload."""
         before = len(inflate_all(self.past))
-        if complete:
-            payload += self.TAIL
+        payload += self.TAIL
         content = inflate_all(self.past + payload)[before:]
-        if complete and self.takeover:
+        if self.takeover:
             self.past += payload
         return content
 
@@ -127,7 +126,10 @@ def read_events(data, max_message_size, max_message_frames, masked, inflating):
             raise Failed(1008)
         content += payload
         whole = complete and fin
-        said = inflating.inflate(content, whole) if compressed else content
+        if compressed and not whole:
+            said = b""      # it is looked at when all of it is there
+        else:
+            said = inflating.inflate(content) if compressed else content
         if len(said) > max_message_size:
             raise Failed(1009)
         if kind == TEXT:

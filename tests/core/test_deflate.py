@@ -65,7 +65,8 @@ HELLO_FINAL = bytes.fromhex("f348cdc9c9070000")
 HELLO_TWO_BLOCKS = bytes.fromhex("f24805000000ffffcac9c90700")
 NOTHING = b"\x00"
 EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
-NOISE = random.Random(7692).randbytes(MAX_SIZE)
+MUCH_NOISE = random.Random(7692).randbytes(100_000)
+NOISE = MUCH_NOISE[:MAX_SIZE]
 EURO = "€uro, naïve 😀 ".encode()
 
 VALID = {
@@ -136,6 +137,34 @@ def test_byte_by_byte(data):
     for end in range(1, len(data) + 1):
         events += names(pieces.feed(data[end - 1:end]))
         assert events == read(data[:end], MAX_SIZE, MAX_FRAMES, inflating=Inflating())
+
+
+def test_an_unfinished_bomb_is_kept_as_it_came():
+    """A peer can't make a thousand times as much wait as it has sent."""
+    bomb = deflated(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        victim = reader(size=1 << 20)
+        assert victim.feed(client(BINARY, bomb, fin=False, rsv=RSV1)) == []
+        kept, _ = tracemalloc.get_traced_memory()
+        assert victim.feed(client(CONTINUATION, b"")) == [("message", bytes(1 << 20))]
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * len(bomb) + 10_000
+
+
+@pytest.mark.parametrize(("content", "code"), [(bytes(99 << 20), 1009), (MUCH_NOISE, 1007)])
+def test_an_endless_message_fails_before_its_end(content, code):
+    payload = deflated(content)
+    victim = FrameReader(200 << 10, 1000, True, Inflater(zlib, 15, True))
+    events = []
+    events = victim.feed(client(TEXT, b"", fin=False, rsv=RSV1))
+    for piece in range(0, len(payload), 10_000):
+        events += victim.feed(client(CONTINUATION, payload[piece:piece + 10_000], fin=False))
+        if events:
+            break
+    assert names(events) == [("failed", code)]
+    assert piece < 80_000
 
 
 @pytest.mark.parametrize("takeover", [True, False])
