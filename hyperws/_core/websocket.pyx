@@ -17,8 +17,7 @@ cdef extern from "mask.h":
     bint hw_mask_use(hw_mask_code code) noexcept
     void hw_mask_init() noexcept
 
-# Bytes of a compressed message that wait for its end: a few of them could else make it a thousand times as much
-# that waits.
+# bytes of a compressed message that wait for its end: inflated, each could be a thousand that wait
 cdef size_t GATHERED = 65536
 
 hw_mask_init()

@@ -35,8 +35,10 @@ class Inflating:
         self.takeover = takeover
         self.past = b""
 
-    def inflate(self, payload):
-        """What the next message says, whose frames have this payload."""
+    def inflate(self, payload, whole):
+        """What the next message says, whose frames have this payload. It is looked at when it is whole."""
+        if not whole:
+            return b""
         before = len(inflate_all(self.past))
         payload += self.TAIL
         content = inflate_all(self.past + payload)[before:]
@@ -126,10 +128,7 @@ def read_events(data, max_message_size, max_message_frames, masked, inflating):
             raise Failed(1008)
         content += payload
         whole = complete and fin
-        if compressed and not whole:
-            said = b""      # it is looked at when all of it is there
-        else:
-            said = inflating.inflate(content) if compressed else content
+        said = inflating.inflate(content, whole) if compressed else content
         if len(said) > max_message_size:
             raise Failed(1009)
         if kind == TEXT:
