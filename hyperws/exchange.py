@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
@@ -12,7 +10,7 @@ from hyperws._core.context import BaseContext
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws.errors import UsageError
-from hyperws.headers import Headers
+from hyperws.headers import Headers, parse_cookies
 from hyperws.response import WITHOUT_BODY, Response
 
 if TYPE_CHECKING:
@@ -95,11 +93,7 @@ class Exchange(BaseContext):
     @property
     def cookies(self) -> dict[str, str]:
         """The request's cookies (RFC 6265), without those that can't be read."""
-        found: dict[str, str] = {}
-        for pair in self.headers.get("cookie", "").split(";"):
-            with suppress(CookieError):
-                found.update((name, cookie.value) for name, cookie in SimpleCookie(pair).items())
-        return found
+        return parse_cookies("; ".join(self.headers.getall("cookie")))
 
     @property
     def state(self) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 import asyncio
 import http.client
+from contextlib import suppress
 
 import pytest
 
 from hyperws import Limits, Server, UsageError
+
+from .core.peer import Peer
 
 
 def get(path="/", *lines, method="GET", body=b""):
@@ -340,6 +343,48 @@ async def test_a_peer_that_sends_far_ahead_is_served(serving):
         answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     assert answer.count(b"HTTP/1.1 200 OK") == 5000
+
+
+@pytest.mark.parametrize("path", ["/", "/missing"])
+async def test_a_peer_that_asks_and_never_reads_is_held_back(serving, path):
+    server = Server()
+
+    @server.route("/")
+    async def handler(ctx):
+        ctx.send("x" * 100)     # does not wait for the peer
+
+    async with serving(server) as running:
+        peer = await Peer.connect(running.host, running.port)
+        taken = await peer.flood(get(path) * 1000, 2000)    # 80 MB, and several times that in answers
+        peer.close()
+    assert not taken
+
+
+@pytest.mark.parametrize("path", ["/", "/missing"])
+async def test_a_peer_that_reads_slowly_gets_every_answer(serving, path):
+    requests = [get(f"{path}?{i}") for i in range(5000)] + [get(path, "Connection: close")]
+    server = Server(limits=Limits(max_head_size=2000))
+
+    @server.route("/")
+    async def handler(ctx):
+        ctx.send("".join(ctx.query) or "end")
+
+    async with serving(server) as running:
+        peer = await Peer.connect(running.host, running.port)
+        loop = asyncio.get_running_loop()
+        sending = asyncio.create_task(loop.sock_sendall(peer.socket, b"".join(requests)))
+        came = b""
+        with suppress(EOFError):
+            while True:
+                came += await peer.take(1)
+                came += bytes(peer.came)
+                peer.came.clear()
+        await sending
+        peer.close()
+    assert came.count(b"HTTP/1.1 ") == len(requests)
+    if path == "/":
+        bodies = [answer.split(b"\r\n\r\n")[1] for answer in came.split(b"HTTP/1.1 ")[1:]]
+        assert bodies == [str(i).encode() for i in range(5000)] + [b"end"]
 
 
 async def test_a_client_that_ends_its_output_still_gets_its_answer(serving):

@@ -19,6 +19,8 @@ cdef class HttpSession(Session):
     cdef double since          # when what is waited for now began to be due
     cdef double ended_at       # when the input ended
 
+    cdef bint is_waiting(self)
+    cdef int go_on(self) except -1
     cdef int take_pending(self) except -1
     cdef size_t consume(self, const uint8_t *data, size_t size) except? 0
     cdef size_t take_head(self, const uint8_t *data, size_t size) except? 0

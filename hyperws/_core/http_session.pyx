@@ -29,7 +29,7 @@ cdef class HttpSession(Session):
         cdef size_t taken
         if self.answering or buffer_size(&self.pending):
             buffer_append(&self.pending, data, size)
-            if not self.answering and not self.resuming:
+            if not self.is_waiting():
                 self.take_pending()
             elif buffer_size(&self.pending) > self.parser.max_head_size:
                 self.connection.pause_reading()     # a peer that sends ahead waits its turn
@@ -51,7 +51,7 @@ cdef class HttpSession(Session):
             return
         try:
             self.take_pending()
-            if self.connection.session is self and self.answering:
+            if self.connection.session is self and self.is_waiting():
                 return
             if self.input_ended:
                 self.connection.end_of_input()
@@ -74,6 +74,19 @@ cdef class HttpSession(Session):
                 buffer_free(&rest)
         return 0
 
+    cdef bint is_waiting(self):
+        """Whether requests that are here have to wait: for the answer to another, or for the peer to take some."""
+        return self.answering or self.resuming or (
+            self.connection.blocked and buffer_size(&self.pending) > 0
+        )
+
+    cdef int go_on(self) except -1:
+        """Let the requests that are pending have their turn."""
+        if not self.is_waiting():
+            self.resuming = True
+            self.connection.driver.loop.call_soon(self.resume)
+        return 0
+
     cdef size_t consume(self, const uint8_t *data, size_t size) except? 0:
         """Take requests from `data` until one must be answered first. Returns how many bytes they were."""
         cdef size_t taken = 0
@@ -81,7 +94,10 @@ cdef class HttpSession(Session):
         cdef Request request
         try:
             while taken < size and not (
-                self.answering or self.connection.discarding or self.connection.gone
+                self.answering
+                or self.connection.blocked      # who asks and never reads must not fill the memory
+                or self.connection.discarding
+                or self.connection.gone
             ):
                 if self.request is None:
                     head = self.take_head(data + taken, size - taken)
@@ -163,11 +179,10 @@ cdef class HttpSession(Session):
         self.answering = False
         self.served = True
         self.connection.rearm()
-        if not self.input_ended:
-            self.connection.resume_reading()
         if buffer_size(&self.pending):
-            self.resuming = True
-            self.connection.driver.loop.call_soon(self.resume)
+            self.go_on()
+        elif not self.input_ended:
+            self.connection.resume_reading()
 
     def go_away(self):
         """The server stops: close, unless a request is being answered."""
@@ -201,10 +216,14 @@ cdef class HttpSession(Session):
     cdef int end_of_input(self) except -1:
         self.input_ended = True
         self.ended_at = self.connection.driver.loop.time()
-        if self.answering or self.resuming:
+        if self.is_waiting():
             self.connection.pause_reading()     # the answers may still be wanted
             return self.connection.rearm()
         return self.connection.finish()
+
+    cdef int sent(self) except -1:
+        self.since = self.connection.driver.loop.time()     # it was not for the peer to send meanwhile
+        return self.go_on() if buffer_size(&self.pending) else 0
 
     cdef int hung_up(self) except -1:
         return self.connection.abort()          # nobody is there to take an answer
