@@ -47,8 +47,8 @@ ESCAPE = re.compile(r"\\([0-3][0-7]{2}|.)")
 def parse_cookies(header: str) -> dict[str, str]:
     """The cookies of a Cookie header (RFC 6265, section 4.2), without those that can't be read.
 
-    A value in quotation marks is taken as `http.cookies` writes it. That module is not used for reading, as the
-    time it takes grows with the square of the escapes (CVE-2024-7592, still in many a Python 3.11 and 3.12).
+    A value in quotation marks is taken as `http.cookies` writes it. That module is not used for reading: its
+    time grows with the square of the escapes (CVE-2024-7592, still in many a Python 3.11 and 3.12).
     """
     cookies = {}
     for pair in header.split(";"):

@@ -75,7 +75,7 @@ cdef class HttpSession(Session):
         return 0
 
     cdef bint is_waiting(self):
-        """Whether requests that are here have to wait: for the answer to another, or for the peer to take some."""
+        """Whether the next request has to wait: for the answer to another, or until the peer takes some."""
         return self.answering or self.resuming or (
             self.connection.blocked and buffer_size(&self.pending) > 0
         )
