@@ -59,7 +59,7 @@ cdef class Connection(Timed):
     cdef readonly Driver driver
     cdef readonly Session session      # None once retired
     cdef readonly str client           # "address:port", or the path of a Unix socket
-    cdef object address                # the address alone, by which connections are counted
+    cdef object address                # what the connection counts as: an address, or a network
     cdef int fd                        # the reactor's, -1 once closed
     cdef object transport              # the portable driver's, None once closed
     cdef int watched                   # the reactor's: what the poller watches
@@ -106,4 +106,4 @@ cdef class Drain(SharedOperation):
     cdef bint until_gone
 
 
-cdef tuple describe_peer(object address)
+cpdef tuple describe_peer(object address)

@@ -1,3 +1,5 @@
+from socket import AF_INET6, inet_pton
+
 from hyperws.errors import ConnectionClosed
 
 cimport cython
@@ -8,6 +10,8 @@ from hyperws._core.buffer cimport (
 )
 from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
+
+cdef bytes MAPPED = bytes(10) + b"\xff\xff"     # how an IPv4 address starts that is written as an IPv6 one
 
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
@@ -428,9 +432,13 @@ cdef class Drain(SharedOperation):
 enable_send(Drain)
 
 
-cdef tuple describe_peer(object address):
-    """(host, client) for the (host, port, …) that Python gives for a peer; a Unix socket's have no name."""
+cpdef tuple describe_peer(object address):
+    """(what it counts as, name) of a peer, for the (host, port, …) that Python gives for it."""
     if not isinstance(address, tuple):
-        return "unix", "unix"
+        return "unix", "unix"       # a Unix socket's peers have no names
     host, port = address[:2]
-    return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if ":" not in host:
+        return host, f"{host}:{port}"
+    packed = inet_pton(AF_INET6, host.partition("%")[0])
+    counted = host if packed.startswith(MAPPED) else packed[:8]     # all of a /64 is one's own
+    return counted, f"[{host}]:{port}"
