@@ -20,7 +20,7 @@ APPLICATIONS = (echo, chat, data)
 
 def create_server(host: str = "127.0.0.1", port: int = 60000) -> Server:
     """A server, not yet running, with the page and all applications mounted."""
-    server = Server(host=host, port=port)
+    server = Server(host=host, port=port, compression=True)
     for part in (pages, *APPLICATIONS):
         part.mount(server)
     return server

@@ -91,6 +91,20 @@ def test_echo_of_bytes_stays_bytes(page: Page) -> None:
     expect(page.locator("#echo .echo small")).to_have_text(re.compile(r"^2 bytes, \d+\.\d ms$"))
 
 
+def test_a_browser_agrees_on_compression_and_reads_what_is_compressed(page: Page) -> None:
+    """A text of 100,000 characters that repeat comes back; both ways it is compressed."""
+    came, extensions = page.evaluate("""() => new Promise(done => {
+        const socket = new WebSocket(`ws://${location.host}/ws`);
+        const text = 'grüße '.repeat(20000);
+        socket.onopen = () => socket.send(text);
+        socket.onmessage = ({ data }) => {
+            if (data.length > 100) done([data === text, socket.extensions]);
+        };
+    })""")
+    assert came
+    assert extensions.startswith("permessage-deflate")
+
+
 def test_chat_shows_what_others_say_as_plain_text(page: Page, context: BrowserContext, demo: Demo) -> None:
     attack = "<img src=x onerror=\"document.title='owned'\">"
     other = Watched(context, demo).page
