@@ -47,6 +47,22 @@ def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+class Process:
+    """What Linux tells of a process."""
+
+    def __init__(self, pid: int) -> None:
+        self.folder = Path(f"/proc/{pid}")
+
+    def megabytes(self, field: str) -> float:
+        """A size in its status: VmRSS now, VmHWM at its peak."""
+        status = dict(line.split(":", 1) for line in (self.folder / "status").read_text().splitlines())
+        return int(status[field].split()[0]) * 1024 / 1e6
+
+    def cpu_seconds(self) -> float:
+        fields = (self.folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Peer:
     """One echo server in its own process on the first core."""
 
