@@ -52,7 +52,8 @@ SYMBOLS = ("ACME", "GLOBEX", "INITECH", "HOOLI", "UMBRELLA", "STARK", "WAYNE", "
 
 
 def serve(name: str, port: int) -> None:
-    server = Server(port=port, compression=SETTINGS[name], limits=Limits(ping_interval=None, idle_timeout=None))
+    limits = Limits(ping_interval=None, idle_timeout=None)
+    server = Server(port=port, compression=SETTINGS[name], limits=limits)
     server.route("/", on_message=lambda ctx, message: ctx.send(message))
     server.run(on_listening=lambda: print("ready", flush=True))
 
