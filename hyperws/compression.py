@@ -24,9 +24,9 @@ class Compression:
 
     By default no context is kept from one message to the next: then a connection at rest needs no memory for
     this, one compressor serves all of them, and what is published is compressed once. Keeping it compresses
-    many small, similar messages better, for up to `2 ** (server_max_window_bits + 2) + 2 ** (memory_level + 9)`
-    bytes on a connection once it has sent a compressed message, and `2 ** client_max_window_bits` and about
-    7 KiB once it has received one (zlib's own figures).
+    many small, similar messages better, for memory on each connection (zlib's own figures): up to
+    `2 ** (server_max_window_bits + 2) + 2 ** (memory_level + 9)` bytes once it has sent a compressed message,
+    and `2 ** client_max_window_bits` and about 7 KiB once it has received one.
     """
 
     server_no_context_takeover: bool = True

@@ -32,7 +32,7 @@ class Limits:
     max_connections: int | None = None
     """Connections at a time, each until its handler has ended too. Further ones are closed as they come."""
     max_connections_per_address: int | None = None
-    """Connections at a time from one IPv4 address or IPv6 network (/64). Further ones are closed as they come."""
+    """Connections at a time from one IPv4 address or IPv6 network (/64). Further ones are closed as well."""
     receive_queue: int | None = 256 * KiB
     """Bytes of messages that wait for `receive()`, each counted with 64 more for its keeping. Above it the
     connection is not read, so that TCP holds the peer back."""
