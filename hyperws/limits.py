@@ -30,9 +30,9 @@ class Limits:
     max_body_size: int | None = MiB
     """Bytes of one HTTP request body. A longer one is answered with 413."""
     max_connections: int | None = None
-    """Connections at a time, each until its handler has ended too. Further ones are closed as they come."""
+    """Connections at a time, each until its handler has ended too. Further ones get a 503 and are closed."""
     max_connections_per_address: int | None = None
-    """Connections at a time from one IPv4 address or IPv6 network (/64). Further ones are closed as well."""
+    """Connections at a time from one IPv4 address or IPv6 network (/64). Further ones get a 503 as well."""
     receive_queue: int | None = 256 * KiB
     """Bytes of messages that wait for `receive()`, each counted with 64 more for its keeping. Above it the
     connection is not read, so that TCP holds the peer back."""

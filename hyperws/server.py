@@ -256,7 +256,7 @@ class Server(Configurable):
         name = os.environ.get("HYPERWS_DRIVER") or self._driver_name
         app = Application(self, loop, Compressor(self._compression, self._fragment_size))
         if name == "portable":
-            return Portable(loop, self._limits, app, self._nodelay)
+            return Portable(loop, self._limits, app, self._nodelay, self._backlog)
         if name != "reactor":
             raise ConfigurationError(f"HYPERWS_DRIVER is 'reactor' or 'portable', not {name!r}")
         if sys.platform == "win32":

@@ -307,26 +307,6 @@ async def test_wrong_use_raises_at_once_and_names_the_fix(serving):
     assert "before the first send" in wrong["late header"]
 
 
-async def test_a_request_that_is_too_slow_is_told_and_closed(serving):
-    async with serving(page_server(limits=Limits(handshake_timeout=0.1))) as running:
-        silent = await running.exchange(b"")
-        partial = await running.exchange(b"GET / HTT")
-        requests = get("/hello/bob") + get("/body", "Content-Length: 5", method="POST")
-        reader, writer = await running.raw(requests)
-        unfinished = await asyncio.wait_for(reader.read(), 20)
-        writer.close()
-    assert silent == b""
-    assert partial.startswith(b"HTTP/1.1 408 ")
-    assert unfinished.startswith(b"HTTP/1.1 200 ")
-    assert b"HTTP/1.1 408 " in unfinished
-
-
-async def test_an_idle_connection_is_closed(serving):
-    async with serving(page_server(limits=Limits(idle_timeout=0.1))) as running:
-        answer = await running.exchange(get("/hello/bob"))
-    assert answer.endswith(b"hi bob")
-
-
 async def test_a_peer_that_sends_far_ahead_is_served(serving):
     server = Server(limits=Limits(max_head_size=2000))
     go_on = asyncio.Event()

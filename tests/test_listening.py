@@ -61,6 +61,14 @@ async def test_unix_socket(tmp_path):
             pass
 
 
+async def test_as_many_as_the_backlog_says_may_wait_to_be_accepted(serving):
+    async with serving(Server(backlog=128)) as running:
+        address = running.host, running.port    # the loop has no turn to accept anyone
+        peers = [socket.create_connection(address, timeout=10) for _ in range(128)]
+        for peer in peers:
+            peer.close()
+
+
 async def test_a_port_in_use_is_told(serving):
     async with serving(Server()) as running:
         with pytest.raises(ListenError, match=r"port \d+ of 127.0.0.1 is in use: .*another port") as caught:

@@ -213,7 +213,8 @@ async def test_frames_that_come_with_a_handshake_that_waits_are_bounded_too(serv
         for _ in range(20):
             await running.exchange(get("/nothing", "Connection: close"))
         done.set()
-        await reader.read()
+        with suppress(ConnectionResetError):    # much of what was sent is never read
+            await reader.read()
         writer.close()
     assert lengths[0] < 50_000
 
@@ -374,27 +375,6 @@ async def test_a_callback_that_is_cancelled_ends_only_its_connection(serving, ca
         await websocket.wait_closed()
         assert websocket.close_code == 1011
     caplog.clear()
-
-
-async def test_handlers_of_peers_that_are_gone_count_as_connections(serving):
-    server = Server(limits=Limits(max_connections=2))
-    release, started = asyncio.Event(), asyncio.Semaphore(0)
-
-    @server.route("/")
-    async def page(ctx):
-        started.release()
-        await release.wait()
-
-    async with serving(server) as running:
-        for _ in range(2):
-            peer = socket.create_connection((running.host, running.port))
-            peer.sendall(get("/"))
-            await started.acquire()
-            reset(peer)
-        assert await running.exchange(b"") == b""       # no room, though both peers are gone
-        release.set()
-        await no_connections(server)
-        assert (await running.exchange(get("/", "Connection: close"))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_close_that_meets_a_reset(serving):

@@ -152,18 +152,3 @@ async def test_buffer_sizes_are_never_limits(serving):
         async with connect(running.ws(), additional_headers=headers) as websocket:
             await websocket.send(b"x" * 500000)
             assert await websocket.recv() == b"x" * 500000
-
-
-async def test_connections_are_bounded(serving):
-    server = Server(limits=Limits(max_connections=2)).route("/", echo)
-    async with serving(server) as running:
-        one, two = await connect(running.ws()), await connect(running.ws())
-        assert await running.exchange(b"") == b""
-        await one.close()
-        await two.close()
-        async with connect(running.ws()) as websocket:
-            await websocket.send("room again")
-            assert await websocket.recv() == "room again"
-    server = Server(limits=Limits(max_connections_per_address=1)).route("/", echo)
-    async with serving(server) as running, connect(running.ws()):
-        assert await running.exchange(b"") == b""

@@ -96,32 +96,6 @@ async def test_connection_closed_is_a_normal_end(serving):
         await asyncio.wait_for(ended.wait(), 20)
 
 
-async def test_a_busy_handler_is_told_at_its_next_send_and_cancelled_after_its_grace(serving):
-    told, cancelled, busy = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def handler(ctx):
-        busy.set()
-        while not ctx.closed:
-            await asyncio.sleep(0)
-        try:
-            ctx.send("too late")
-        except ConnectionClosed as error:
-            assert error.code == 1006
-            told.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    async with serving(one_route(handler, limits=Limits(handler_grace=0.1))) as running:
-        _, writer = await raw_websocket(running)
-        await busy.wait()
-        writer.transport.abort()
-        await asyncio.wait_for(told.wait(), 20)
-        await asyncio.wait_for(cancelled.wait(), 20)
-
-
 async def test_the_handler_runs_as_a_task_with_its_own_context(serving):
     name = contextvars.ContextVar("name")
 
@@ -218,16 +192,6 @@ async def test_a_lost_connection_is_1006(serving):
         assert await asyncio.wait_for(seen, 20) == 1006
 
 
-async def test_a_peer_that_does_not_answer_the_close_is_cut_off(serving):
-    async def handler(ctx):
-        await ctx.close()
-
-    async with serving(one_route(handler, limits=Limits(close_timeout=0.1))) as running:
-        reader, writer = await raw_websocket(running)
-        assert await asyncio.wait_for(reader.read(), 20) == encode_frame(8, struct.pack(">H", 1000))
-        writer.close()
-
-
 @pytest.mark.parametrize(
     ("code", "reason", "told"),
     [(999, "", "must not be sent"), (1005, "", "must not be sent"), (1006, "", "must not be sent"),
@@ -308,20 +272,6 @@ async def test_ping_gives_the_round_trip_time(serving):
     assert 0 <= latency < 20
 
 
-async def test_a_silent_peer_is_pinged_and_closed_with_1011(serving):
-    async def handler(ctx):
-        with pytest.raises(ConnectionClosed, match="1011: no answer to a ping"):
-            await ctx.receive()
-
-    limits = Limits(ping_interval=0.1, ping_timeout=0.1, close_timeout=0.1)
-    async with serving(one_route(handler, limits=limits)) as running:
-        reader, writer = await raw_websocket(running)
-        answer = await asyncio.wait_for(reader.read(), 20)
-        writer.close()
-    assert answer.startswith(encode_frame(9, b"1"))
-    assert b"no answer to a ping" in answer
-
-
 async def test_any_byte_is_a_sign_of_life(serving):
     """A peer in the middle of a long frame can't answer a ping, and must not be given up."""
 
@@ -395,22 +345,6 @@ async def test_send_waits_for_a_slow_peer(serving):
             frame = await asyncio.wait_for(reader.readexactly(4 + 10004), 20)
             messages.append(struct.unpack(">I", frame[4:8])[0])
         assert messages == list(range(2000))
-        writer.close()
-
-
-async def test_a_peer_that_takes_nothing_is_cut_off_at_the_limit(serving):
-    ended = asyncio.get_running_loop().create_future()
-
-    async def handler(ctx):
-        try:
-            while True:
-                ctx.send(b"x" * 10000)      # never waits
-        except ConnectionClosed as error:
-            ended.set_result((error.code, error.reason, ctx.close_code))
-
-    async with serving(one_route(handler, limits=Limits(send_queue=100000))) as running:
-        _, writer = await raw_websocket(running)
-        assert await asyncio.wait_for(ended, 60) == (1013, "too slow", 1013)
         writer.close()
 
 

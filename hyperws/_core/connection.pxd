@@ -106,4 +106,6 @@ cdef class Drain(SharedOperation):
     cdef bint until_gone
 
 
+cdef bytes NO_ROOM
+
 cpdef tuple describe_peer(object address)

@@ -16,6 +16,9 @@ cdef bytes MAPPED = bytes(10) + b"\xff\xff"     # how an IPv4 address starts tha
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
 
+# what a connection that is not admitted gets before it is closed, as far as its socket takes it at once
+cdef bytes NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 
 cdef class Driver:
     """Keeps the connections of one server. Subclasses do the input and output."""

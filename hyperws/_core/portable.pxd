@@ -8,6 +8,7 @@ cdef class Portable(Driver):
     cdef bytearray incoming        # one read's bytes, to be unmasked in place
     cdef RequestParser parser
     cdef object nodelay
+    cdef int backlog
     cdef list servers
     cdef bint listening
     cdef dict closing              # transport that is to send its last bytes: timer that ends it

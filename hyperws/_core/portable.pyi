@@ -10,7 +10,12 @@ from hyperws.limits import Limits
 @final
 class Portable(Driver):
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, limits: Limits, app: Application, nodelay: bool
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        app: Application,
+        nodelay: bool,
+        backlog: int,
     ) -> None: ...
     def start(self, sockets: Iterable[socket]) -> Coroutine[Any, Any, None]: ...
 

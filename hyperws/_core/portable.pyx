@@ -6,7 +6,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from hyperws._core.connection cimport Connection, Driver, describe_peer
+from hyperws._core.connection cimport NO_ROOM, Connection, Driver, describe_peer
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -15,13 +15,14 @@ cdef Py_ssize_t WRITE_SIZE = 65536      # given to a transport at once, so that 
 
 @cython.final
 cdef class Portable(Driver):
-    def __init__(self, loop, limits, app, nodelay):
+    def __init__(self, loop, limits, app, nodelay, backlog):
         super().__init__(loop, limits, app)
         self.incoming = bytearray()
         self.parser = RequestParser(
             self.bounds.max_head_size, self.bounds.max_headers, self.bounds.max_body_size
         )
         self.nodelay = nodelay
+        self.backlog = backlog
         self.servers = []
         self.closing = {}
         self.listening = True
@@ -33,6 +34,7 @@ cdef class Portable(Driver):
             else:
                 create = self.loop.create_server
             self.servers.append(await create(lambda: Protocol(self), sock=socket))
+            socket.listen(self.backlog)     # asyncio has set one of its own
 
     def stop_listening(self):
         self.listening = False
@@ -92,8 +94,12 @@ class Protocol(asyncio.Protocol):
         cdef Connection connection
         host, client = describe_peer(transport.get_extra_info("peername"))
         self.transport = transport
-        if not driver.listening or not driver.admits(host):
+        if not driver.listening:
             transport.abort()
+            return
+        if not driver.admits(host):
+            transport.write(NO_ROOM)
+            transport.close()
             return
         if not driver.nodelay and ":" in client:
             # asyncio switches it on for every transport

@@ -6,7 +6,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdint cimport uint8_t, uint16_t
 
-from hyperws._core.connection cimport Connection, Driver, describe_peer
+from hyperws._core.connection cimport NO_ROOM, Connection, Driver, describe_peer
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -163,6 +163,7 @@ cdef class Reactor(Driver):
                 break
             host, client = peer_of(&address)
             if not self.admits(host):
+                hw_send(fd, <const uint8_t *> NO_ROOM, len(NO_ROOM))
                 close(fd)
                 continue
             connection = Connection(self, client, host)

@@ -40,7 +40,9 @@ cdef class WebSocketSession(Session):
         cdef uint8_t *at = data
         cdef const uint8_t *end = data + size
         cdef Event event
-        self.pinged_at = 0      # any byte is a sign of life
+        if self.pinged_at:
+            self.pinged_at = 0      # any byte is a sign of life
+            self.connection.rearm()
         while True:
             event = self.reader.next(&at, end)
             if event == MESSAGE:
