@@ -1,7 +1,7 @@
 """Builds the compiled core. Everything else about the package is in pyproject.toml.
 
 The environment variable HYPERWS_BUILD chooses how: release (the default), debug, sanitize (ASan and UBSan),
-profile (symbols and frame pointers), or coverage.
+fuzz (the same by clang, for tests/fuzz), profile (symbols and frame pointers), or coverage.
 """
 
 import os
@@ -41,6 +41,7 @@ FLAGS = {
     "release": (["-O3"], []),
     "debug": (["-O0", "-g"], []),
     "sanitize": (["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZE], SANITIZE),
+    "fuzz": (["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=fuzzer-no-link", *SANITIZE], SANITIZE),
     "profile": (["-O3", "-g", "-fno-omit-frame-pointer"], []),
     "coverage": (["-O0", "-g", "--coverage"], ["--coverage"]),
 }

@@ -104,8 +104,7 @@ class Application:
         elif context.head_sent or task.cancelled():
             http.abort()  # the peer must not take half a response for a whole one
         else:
-            http.write(plain(500, "The server failed to answer.").encode())
-            http.done(False)
+            self.answer(http, context.request, plain(500, "The server failed to answer."), keep_alive=False)
 
     # -------------------------------------------------------------------------- WebSocket
 

@@ -183,6 +183,15 @@ async def test_a_handler_that_raises_is_a_500_and_logged_once(serving, caplog):
     caplog.clear()
 
 
+async def test_the_500_to_a_head_request_has_no_body(serving, caplog):
+    """RFC 9110, section 9.3.2."""
+    async with serving(page_server()) as running:
+        answer = await running.exchange(get("/broken", method="HEAD"))
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert answer.endswith(b"\r\n\r\n")
+    caplog.clear()
+
+
 async def test_half_a_response_is_never_taken_for_a_whole_one(serving, caplog):
     server = Server()
 

@@ -13,6 +13,8 @@ from websockets.asyncio.client import connect
 from hyperws import ConnectionClosed, Limits, Server
 from hyperws._core.websocket import encode_frame
 
+from .core.peer import HANDSHAKE, Peer, frame_of
+
 KEY = b"\x01\x02\x03\x04"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 TIMES = [field.name for field in fields(Limits) if field.type == "float | None"]
@@ -395,6 +397,27 @@ async def test_handshake_timeout_ends_a_request_that_is_too_slow(serving):
 async def test_idle_timeout_closes_between_requests(serving):
     async with serving(serve(idle_timeout=0.1)) as running:
         assert (await running.exchange(request())).endswith(b"1 headers and 0 bytes")
+
+
+async def test_idle_timeout_ends_a_websocket_that_neither_side_reads(serving):
+    """The handler waits for the peer to take what it echoes, and the peer takes nothing."""
+    ended = asyncio.get_running_loop().create_future()
+
+    async def echo(ctx):
+        try:
+            while True:
+                await ctx.send(await ctx.receive())
+        except ConnectionClosed as error:
+            ended.set_result(error.code)
+
+    limits = Limits(idle_timeout=0.5, ping_interval=0.1, receive_queue=10_000)
+    async with serving(Server(limits=limits).route("/", echo)) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(HANDSHAKE)
+        await peer.read_head()
+        assert not await peer.flood(frame_of(b"x" * 10_000), 5_000)
+        assert await asyncio.wait_for(ended, 20) == 1013
+        peer.close()
 
 
 async def test_idle_timeout_closes_a_silent_websocket_with_1001(serving):

@@ -290,7 +290,9 @@ cdef class Connection(Timed):
 
     cdef Buffer *outgoing(self) except NULL:
         """Append here what is to be sent, then call `written`."""
-        if self.driver.corked is self and not buffer_size(&self.out):
+        # a blocked connection's cork would not be sent at the end of the read (out may be empty all the same:
+        # a transport that has just taken everything may say that it wants no more)
+        if self.driver.corked is self and not self.blocked and not buffer_size(&self.out):
             return &self.driver.cork
         return &self.out
 

@@ -245,6 +245,8 @@ cdef class HttpSession(Session):
         return self.since + bounds.handshake_timeout
 
     cdef int overdue(self, double now) except -1:
+        if self.resuming:
+            return 0    # the loop is late: the request that it took too long to look at may be whole
         cdef bint begun = self.request is not None or buffer_size(&self.pending) > 0
         if self.answering and self.task is not None and not self.connection.blocked:
             self.task.cancel()      # its peer ended its output a long time ago

@@ -5,6 +5,11 @@ cdef double TICK = 0.05     # seconds; a deadline is met at most this much late
 cdef double FAR = 1e12      # seconds of the loop's clock; what is due later than this never comes
 
 
+cdef inline uint64_t tick_at(double now) noexcept:
+    """The tick that has come. A loop may call a millisecond early, and the division may round down."""
+    return <uint64_t> (now / TICK + 0.02)
+
+
 cdef class Timed:
     cdef int expired(self, double now) except -1:
         """Called once, at or after the deadline."""
@@ -22,7 +27,7 @@ cdef class Timers:
         if deadline > FAR:
             self.disarm(timed)
             return 0
-        cdef uint64_t tick = max(<uint64_t> (deadline / TICK), <uint64_t> (self.loop.time() / TICK)) + 1
+        cdef uint64_t tick = max(<uint64_t> (deadline / TICK), tick_at(self.loop.time())) + 1
         timed.timer.owner = <void *> timed
         hw_wheel_set(&self.wheel, &timed.timer, tick)
         if tick < self.wake:
@@ -42,7 +47,7 @@ cdef class Timers:
     def run(self):
         """Expire what is due, then sleep until the next."""
         cdef double now = self.loop.time()
-        cdef uint64_t tick = <uint64_t> (now / TICK)
+        cdef uint64_t tick = tick_at(now)
         cdef hw_timer *timer
         cdef Timed timed
         self.handle = None

@@ -42,6 +42,7 @@ cdef class WebSocketSession(Session):
     cdef int send_frame(self, int opcode, const uint8_t *payload, size_t size) except -1
     cdef bint send_shared(self, bytes frame) except -1
     cdef int check_room(self) except -1
+    cdef int cut_off(self) except -1
     cdef int send_close(self, int code, str reason) except -1
     cdef int ended(self, int code, str reason) except -1
     cdef int start_closing(self, int code, str reason) except -1

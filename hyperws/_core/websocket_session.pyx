@@ -131,6 +131,8 @@ cdef class WebSocketSession(Session):
             self.connection.abort()
         elif self.connection.paused:
             # The peer may well be alive, as this side does not read. Where it is gone, sending will fail.
+            if self.connection.blocked and now >= self.connection.last_progress + bounds.idle_timeout:
+                return self.cut_off()   # neither side reads: the peer has to begin
             self.connection.last_read = now
             self.send_ping()
             self.pinged_at = 0
@@ -215,10 +217,14 @@ cdef class WebSocketSession(Session):
         if self.state != OPEN:
             raise self.closed_error()
         if self.connection.unsent() > self.connection.driver.bounds.send_queue:
-            self.ended(1013, "too slow")
-            self.connection.abort()
+            self.cut_off()
             raise self.closed_error()
         return 0
+
+    cdef int cut_off(self) except -1:
+        """Give up a peer that does not read."""
+        self.ended(1013, "too slow")
+        return self.connection.abort()
 
     cpdef object send(self, object message, object compress=None):
         """Send a message. Returns an awaitable for when the peer has taken most of what it was sent."""

@@ -7,10 +7,10 @@ from itertools import count
 
 import pytest
 
-from hyperws import ConnectionClosed
+from hyperws import ConnectionClosed, Limits, Server
 
 from .oracle_websocket import CLOSE, PING, PONG, write
-from .peer import KEY
+from .peer import HANDSHAKE, KEY, Peer
 
 CHUNK = 65536
 
@@ -73,6 +73,27 @@ async def test_a_slow_peer_is_waited_for_and_misses_nothing(meeting):
         await task
         await ctx.send("more")
         assert await peer.messages(1) == ["more"]
+
+
+async def test_a_slow_peer_that_goes_on_sending_misses_nothing(serving):
+    """What is sent in answer to a read waits too where the socket takes nothing."""
+    came = asyncio.Queue()
+
+    def echo(ctx, message):
+        ctx.send(message)
+        came.put_nowait(message)
+
+    server = Server(limits=Limits(send_queue=None)).route("/", on_message=echo)
+    async with serving(server) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(HANDSHAKE)
+        await peer.read_head()
+        messages = [bytes([number]) * 40000 for number in range(200)]
+        for message in messages:
+            await peer.send_all([message])
+            await asyncio.wait_for(came.get(), 20)
+        assert await peer.messages(len(messages)) == messages
+        peer.close()
 
 
 async def test_every_waiting_sender_goes_on(meeting):

@@ -1,0 +1,1 @@
+"""Fuzz targets: README.md says what each holds."""

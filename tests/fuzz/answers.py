@@ -1,0 +1,128 @@
+"""Reads what a server sent: responses (RFC 9112), then the frames after a handshake (RFC 6455)."""
+
+from __future__ import annotations
+
+import re
+
+from ..core import oracle_http
+from ..core.oracle_websocket import BINARY, CLOSE, PING, PONG, TEXT, read, write
+
+HEAD = re.compile(
+    rb"HTTP/1\.1 ([1-5][0-9][0-9]) [\t -~]*\r\n((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t -~\x80-\xff]*\r\n)*)\r\n"
+)
+CHUNK = re.compile(rb"([0-9a-f]+)\r\n")
+KINDS = {"ping": PING, "pong": PONG}
+
+
+class Incomplete(Exception):
+    """The bytes end where more have to come."""
+
+
+def read_requests(stream, *limits):
+    """(heads, rest): the requests that `stream` has whole, and what follows if the last is a handshake."""
+    heads = []
+    while True:
+        while stream.startswith(b"\r\n"):
+            stream = stream[2:]
+        try:
+            found = oracle_http.parse(stream, *limits)
+        except oracle_http.Refused:
+            return heads, None
+        if found is None:
+            return heads, None
+        head, size = found
+        stream = stream[size:]
+        if head.wants_websocket:
+            return [*heads, head], stream
+        if any(name.lower() == b"transfer-encoding" for name, _ in head.headers):
+            return heads, None      # refused
+        if len(stream) < head.content_length:
+            return heads, None
+        heads.append(head)
+        stream = stream[head.content_length :]
+
+
+def read_responses(data, heads):
+    """(statuses, rest): the final statuses that answer `heads`, and what follows a 101, or else None."""
+    statuses = []
+    closed = False
+    try:
+        while data:
+            assert not closed, "a response follows one that says close"
+            match = HEAD.match(data)
+            if not match:
+                # the beginning of one, which was cut off
+                assert b"\r\n\r\n" not in data
+                assert data.startswith(b"HTTP/1.1 "[: len(data)])
+                break
+            status, lines = int(match[1]), match[2].lower().split(b"\r\n")[:-1]
+            fields = dict(line.split(b": ", 1) for line in lines)
+            assert len(fields) == len(lines), "a header comes twice"
+            data = data[match.end() :]
+            if status == 100:
+                continue
+            head = heads[len(statuses)] if len(statuses) < len(heads) else None
+            statuses.append(status)
+            if status == 101:
+                assert head.wants_websocket
+                assert not head.upgrade_refusals
+                return statuses, data
+            assert status >= 200
+            data = skip_body(data, status, fields, head)
+            closed = fields.get(b"connection") == b"close"
+    except Incomplete:
+        pass
+    assert len(statuses) <= len(heads) + 1, "more answers than there were requests"
+    return statuses, None
+
+
+def skip_body(data, status, fields, head):
+    if status in (204, 304) or (head is not None and head.method == "HEAD"):
+        return data
+    if b"content-length" in fields:
+        assert b"transfer-encoding" not in fields
+        return skip(data, int(fields[b"content-length"]))
+    if b"transfer-encoding" not in fields:
+        assert fields[b"connection"] == b"close"
+        return b""
+    assert fields[b"transfer-encoding"] == b"chunked"
+    while True:
+        match = CHUNK.match(data)
+        if not match:
+            assert len(data) < 10
+            raise Incomplete
+        size = int(match[1], 16)
+        data = skip(data[match.end() :], size)
+        assert data[:2] == b"\r\n"[: len(data)]
+        data = skip(data, 2)
+        if not size:
+            return data
+
+
+def skip(data, size):
+    if len(data) < size:
+        raise Incomplete
+    return data[size:]
+
+
+def read_frames(data):
+    """The events of a server's frames, which have to be whole, but for the last if it was cut off."""
+    events = read(data, 1 << 30, 1, masked=False)
+    whole = b"".join(map(frame, events))
+    assert data.startswith(whole)
+    rest = data[len(whole) :]
+    if events and events[-1][0] == "close":
+        assert not rest, "something follows the close frame"
+    return events
+
+
+def frame(event):
+    match event:
+        case "message", str(text):
+            return write(TEXT, text.encode())
+        case "message", payload:
+            return write(BINARY, payload)
+        case "close", code, reason:
+            return write(CLOSE, b"" if code == 1005 else code.to_bytes(2) + reason.encode())
+        case kind, payload:
+            return write(KINDS[kind], payload)

@@ -1,0 +1,58 @@
+/* A libFuzzer program whose target is written in Python: `one_input(data)` of the module that the environment
+ * variable HYPERWS_FUZZ_TARGET names. An exception there is a finding.
+ *
+ * HYPERWS_FUZZ_PYTHON is the interpreter whose packages are used. The compiled core has to be built for
+ * fuzzing: then its own branches guide libFuzzer.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+static PyObject *one_input;
+
+static void end_where_python_failed(void) {
+    if (PyErr_Occurred()) {
+        PyErr_Print();
+        fflush(stderr);
+        abort(); /* libFuzzer keeps the input */
+    }
+}
+
+static void start_python(void) {
+    PyConfig config;
+    PyConfig_InitPythonConfig(&config);
+    config.install_signal_handlers = 0; /* libFuzzer has its own */
+    const char *program = getenv("HYPERWS_FUZZ_PYTHON");
+    PyStatus status = program ? PyConfig_SetBytesString(&config, &config.program_name, program) : PyStatus_Ok();
+    if (!PyStatus_Exception(status)) {
+        status = Py_InitializeFromConfig(&config);
+    }
+    PyConfig_Clear(&config);
+    if (PyStatus_Exception(status)) {
+        Py_ExitStatusException(status);
+    }
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    const char *target = getenv("HYPERWS_FUZZ_TARGET");
+    if (!target) {
+        fputs("HYPERWS_FUZZ_TARGET has to name a module with one_input(data)\n", stderr);
+        exit(2);
+    }
+    start_python();
+    PyObject *module = PyImport_ImportModule(target);
+    end_where_python_failed();
+    one_input = PyObject_GetAttrString(module, "one_input");
+    end_where_python_failed();
+    Py_DECREF(module);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    PyObject *result = PyObject_CallFunction(one_input, "y#", data, (Py_ssize_t)size);
+    end_where_python_failed();
+    Py_DECREF(result);
+    return 0;
+}
