@@ -18,6 +18,9 @@ KEY = b"\x9a\x01\xfe\x37"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 PATIENCE = 20  # seconds for what must come in the end
 
+# where it is sanitized, what is freed is not kept back: it would count as memory that is used
+ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
+
 
 def request(*lines, method="GET", path="/", body=b""):
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: a", *lines, "", ""]).encode("latin-1") + body
@@ -61,7 +64,7 @@ class Target:
             [sys.executable, Path(__file__).with_name("server.py"), json.dumps(settings)],
             stdout=subprocess.PIPE,
             stderr=self.log,
-            env=os.environ | {"HYPERWS_DRIVER": driver},
+            env=os.environ | {"HYPERWS_DRIVER": driver, "ASAN_OPTIONS": ASAN_OPTIONS},
             text=True,
         )
         self.address = "127.0.0.1", int(self.process.stdout.readline())
