@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws._core.websocket_session import WebSocketSession
-from hyperws.compression import Compressor
 from hyperws.context import Context
 from hyperws.errors import BadRequest, ConnectionClosed, UsageError
 from hyperws.handshake import choose_subprotocol
@@ -27,10 +26,10 @@ logger = logging.getLogger("hyperws")
 class Application:
     """Answers the requests of one server, from the moment it starts."""
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, compressor: Compressor) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
         self.loop = loop
-        self.compressor = compressor
+        self.compressor = server.compressor
 
     # ------------------------------------------------------------------ called by the core
 

@@ -9,7 +9,7 @@ import sys
 from typing import Literal, Self, TypedDict, Unpack
 
 from hyperws.checks import is_int
-from hyperws.compression import Compression
+from hyperws.compression import Compression, Compressor
 from hyperws.errors import ConfigurationError, UsageError
 from hyperws.limits import Limits
 from hyperws.listening import SocketOption
@@ -54,6 +54,7 @@ class Configurable:
             raise ConfigurationError("options are given by name, as in Server(port=8080)")
         self.origins: AllowedOrigins = None
         self.supported_subprotocols: tuple[str, ...] = ()
+        self.compressor = Compressor(None, sys.maxsize)
         self._started = False
         self._host = "127.0.0.1"
         self._port = 60000
@@ -64,8 +65,6 @@ class Configurable:
         self._ttl: SocketOption | None = None
         self._ws_buffer_size = 65536
         self._http_buffer_size = 16384
-        self._fragment_size = sys.maxsize
-        self._compression: Compression | None = None
         self._limits = Limits()
         self._driver_name = "reactor" if sys.platform != "win32" else "portable"
         for name, value in options.items():
@@ -159,7 +158,7 @@ class Configurable:
         (RFC 6455, section 5.4). None, the default, for no bound: most clients take frames of any size."""
         rule = "fragment_size takes a number of bytes from 1, or None"
         self._check(size is None or is_int(size, 1, sys.maxsize), rule, size)
-        self._fragment_size = sys.maxsize if size is None else size
+        self.compressor = Compressor(self.compressor.compression, sys.maxsize if size is None else size)
         return self
 
     def limits(self, limits: Limits) -> Self:
@@ -197,7 +196,8 @@ class Configurable:
         """
         valid = isinstance(compression, (bool, Compression))
         self._check(valid, "compression takes True, False or a Compression(...)", compression)
-        self._compression = Compression() if compression is True else compression or None
+        settings = Compression() if compression is True else compression or None
+        self.compressor = Compressor(settings, self.compressor.fragment_size)
         return self
 
     def driver(self, name: Literal["reactor", "portable"]) -> Self:

@@ -16,7 +16,6 @@ from hyperws._core.connection import Driver
 from hyperws._core.portable import Portable
 from hyperws._core.topics import Topics
 from hyperws.application import Application
-from hyperws.compression import Compressor
 from hyperws.context import Context
 from hyperws.errors import ConfigurationError, RouteError, UsageError
 from hyperws.listening import listen_tcp, listen_unix
@@ -254,7 +253,7 @@ class Server(Configurable):
 
     def _make_driver(self, loop: asyncio.AbstractEventLoop) -> Driver:
         name = os.environ.get("HYPERWS_DRIVER") or self._driver_name
-        app = Application(self, loop, Compressor(self._compression, self._fragment_size))
+        app = Application(self, loop)
         if name == "portable":
             return Portable(loop, self._limits, app, self._nodelay, self._backlog)
         if name != "reactor":

@@ -104,12 +104,16 @@ async def test_what_served_a_connection_is_freed_at_once(serving):
     async def page(ctx):
         await ctx.send("page")
 
+    async def cancelled(ctx):
+        asyncio.current_task().cancel()     # ends the connection between two batches of events
+
     def served():
         kinds = (Context, Connection, Session)
         return [each for each in map(type, gc.get_objects()) if issubclass(each, kinds)]
 
     server = Server().route("/", echo, websocket=True).route("/", page, websocket=False)
     server.route("/callback", on_message=lambda ctx, message: ctx.send(message))
+    server.route("/cancelled", cancelled)
     gc.collect()
     gc.disable()
     try:
@@ -119,6 +123,7 @@ async def test_what_served_a_connection_is_freed_at_once(serving):
                     await websocket.send("x")
                     assert await websocket.recv() == "x"
             await running.exchange(b"GET / HTTP/1.0\r\n\r\n")
+            await running.exchange(b"GET /cancelled HTTP/1.0\r\n\r\n")
         async with asyncio.timeout(20):
             while served():
                 await asyncio.sleep(0)

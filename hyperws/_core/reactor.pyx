@@ -84,6 +84,7 @@ cdef class Reactor(Driver):
 
     def close(self):
         super().close()
+        self.ended.clear()      # what has ended since the last batch holds this driver
         self.loop.remove_reader(self.poller)
         close(self.poller)
         self.poller = -1

@@ -37,7 +37,11 @@ class Peer:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer.came = bytearray()
-        await asyncio.get_running_loop().sock_connect(peer.socket, (host, port))
+        try:
+            await asyncio.get_running_loop().sock_connect(peer.socket, (host, port))
+        except OSError:
+            peer.close()
+            raise
         return peer
 
     def write(self, data):

@@ -11,7 +11,6 @@ import logging
 
 from hyperws._core.portable import Portable
 from hyperws.application import Application
-from hyperws.compression import Compressor
 
 from ..core.oracle_websocket import read
 from ..core.peer import HANDSHAKE, frame_of
@@ -33,7 +32,7 @@ SILENCE = 5000      # seconds in which whatever has a deadline ends
 
 loop = Loop()
 server, records = build_server()
-application = Application(server, loop, Compressor(None, 1 << 62))
+application = Application(server, loop)
 logger = logging.getLogger("hyperws")
 
 
