@@ -39,7 +39,8 @@ HANDSHAKE = (
     b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 )
 KEY = b"\x9d\x3a\x5e\xc7"
-TEXT, BINARY, RSV1 = 1, 2, 4
+TEXT, BINARY, CLOSE = 1, 2, 8
+RSV1 = 4
 DESCRIPTORS = 20_000
 
 
@@ -166,18 +167,17 @@ def bomb(port: int, connections: int) -> Iterator[float]:
 
 def single_bytes(port: int, connections: int) -> Iterator[float]:
     """Send ten messages of a million bytes, each byte in a segment of its own, as fast as they go."""
-    pieces = [encode_frame(BINARY, bytes(1 << 20), key=KEY)] * 10
+    frame = encode_frame(BINARY, bytes(1 << 20), key=KEY)
     for _ in range(connections):
         with websocket(port) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             begun = time.monotonic()
-            for piece in pieces:
-                for byte in range(len(piece)):
-                    sock.send(piece[byte:byte + 1])
-                header = sock.recv(10, socket.MSG_WAITALL)
-                left = int.from_bytes(header[2:])
-                while left:
-                    left -= len(sock.recv(min(left, 1 << 20)))
+            for _ in range(10):
+                for byte in range(len(frame)):
+                    sock.send(frame[byte:byte + 1])
+            sock.sendall(encode_frame(CLOSE, b"", key=KEY))
+            while not at_its_end(sock):
+                pass
         yield time.monotonic() - begun
 
 

@@ -42,8 +42,8 @@ class Limits:
     handshake_timeout: float | None = 10.0
     """Seconds for a request, from its connection or the answer before it, until all of it has come."""
     idle_timeout: float | None = 60.0
-    """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket; or without
-    its taking anything that waits for it, while a response is sent or a handler does not receive."""
+    """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket. So is
+    one that takes none of what waits for it: of a response, or while a handler does not receive."""
     ping_interval: float | None = 20.0
     """Seconds without a byte from a WebSocket's peer until it is sent a ping."""
     ping_timeout: float | None = 20.0
