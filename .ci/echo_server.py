@@ -1,9 +1,13 @@
 """The echo server that the Autobahn suite is run against. Prints its port once it listens."""
 
-from hyperws import Limits, Server
+from hyperws import Compression, Limits, Server
 
+# a client that wants no context kept says so: this way the suite sees both
+keeping = Compression(server_no_context_takeover=False, client_no_context_takeover=False)
 server = Server(
-    port=0, compression=True, limits=Limits(max_message_size=16 * 1024 * 1024, send_queue=64 * 1024 * 1024)
+    port=0,
+    compression=keeping,
+    limits=Limits(max_message_size=16 * 1024 * 1024, send_queue=64 * 1024 * 1024),
 )
 
 
