@@ -82,7 +82,8 @@ class Agreement:
 
     server_no_context_takeover: bool
     client_no_context_takeover: bool
-    server_max_window_bits: int = 15
+    server_max_window_bits: int | None = None
+    """None where the client did not ask for a bound and need not know of one: then it is 15."""
     client_max_window_bits: int | None = None
     """None where the client can't be told: then it may use 15."""
 
@@ -93,7 +94,7 @@ class Agreement:
             parameters.append("server_no_context_takeover")
         if self.client_no_context_takeover:
             parameters.append("client_no_context_takeover")
-        if self.server_max_window_bits < 15:
+        if self.server_max_window_bits is not None:
             parameters.append(f"server_max_window_bits={self.server_max_window_bits}")
         if self.client_max_window_bits is not None and self.client_max_window_bits < 15:
             parameters.append(f"client_max_window_bits={self.client_max_window_bits}")
@@ -121,7 +122,7 @@ class Compressor:
         """What writes the messages of a connection: the same one for all that agreed on the same."""
         if self.compression is None or agreement is None:
             return self._plain
-        bits = agreement.server_max_window_bits
+        bits = agreement.server_max_window_bits or 15
         if agreement.server_no_context_takeover and bits in self._shared:
             return self._shared[bits]
         deflater = self.compression.deflater(bits, not agreement.server_no_context_takeover)
@@ -141,9 +142,9 @@ class Compressor:
 
 def accept(parameters: Parameters, own: Compression) -> Agreement | None:
     """What an offer is answered with, None to decline it (RFC 7692, section 7.1)."""
-    agreement = Agreement(
-        own.server_no_context_takeover, own.client_no_context_takeover, own.server_max_window_bits
-    )
+    agreement = Agreement(own.server_no_context_takeover, own.client_no_context_takeover)
+    if own.server_max_window_bits < 15:
+        agreement.server_max_window_bits = own.server_max_window_bits
     if len(dict(parameters)) != len(parameters):
         return None
     for name, value in parameters:
@@ -157,4 +158,4 @@ def accept(parameters: Parameters, own: Compression) -> Agreement | None:
             agreement.client_max_window_bits = min(own.client_max_window_bits, int(value or 15))
         else:
             return None
-    return agreement if agreement.server_max_window_bits >= LEAST_BITS else None
+    return agreement if (agreement.server_max_window_bits or 15) >= LEAST_BITS else None

@@ -59,8 +59,9 @@ async def answer_to(running, handshake):
         (KEEPING, ["permessage-deflate; client_max_window_bits=10"], "client_max_window_bits=10"),
         (KEEPING, ["permessage-deflate; server_max_window_bits=9"], "server_max_window_bits=9"),
         (KEEPING, ['permessage-deflate; server_max_window_bits="1\\0"'], "server_max_window_bits=10"),
+        # section 7.1.2.1: accepted by saying so
         (KEEPING, ["permessage-deflate;server_max_window_bits = 15 ;\tserver_no_context_takeover"],
-         "server_no_context_takeover"),
+         "server_no_context_takeover; server_max_window_bits=15"),
         (True, ["permessage-deflate"], "server_no_context_takeover; client_no_context_takeover"),
         (Compression(server_max_window_bits=11, client_max_window_bits=12), ["permessage-deflate"],
          "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=11"),
@@ -120,7 +121,8 @@ async def test_a_malformed_offer_is_refused(serving, value):
 @pytest.mark.parametrize("compression", [True, KEEPING, Compression(server_max_window_bits=9, threshold=0)])
 @pytest.mark.parametrize(
     "wanted",
-    [{}, {"client_max_window_bits": 9}, {"server_max_window_bits": 9, "server_no_context_takeover": True},
+    [{}, {"client_max_window_bits": 9}, {"server_max_window_bits": 15},
+     {"server_max_window_bits": 9, "server_no_context_takeover": True},
      {"client_no_context_takeover": True, "client_max_window_bits": True}],
 )
 async def test_websockets_as_client(serving, compression, wanted):

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
+from math import inf
 
 from .oracle_utf8 import is_text, may_become_text
 
@@ -31,36 +33,56 @@ class Inflating:
 
     TAIL = b"\x00\x00\xff\xff"
 
-    def __init__(self, takeover=True):
+    def __init__(self, takeover=True, *, eager=False, longest=inf):
         self.takeover = takeover
+        self.eager = eager      # whether a message is looked at before it is whole
+        self.longest = longest  # what gets longer before it is wrong is too long
         self.past = b""
 
     def inflate(self, payload, whole):
-        """What the next message says, whose frames have this payload. It is looked at when it is whole."""
-        if not whole:
+        """What the next message says, as far as it is looked at, whose frames have this payload."""
+        if not whole and not self.eager:
             return b""
-        before = len(inflate_all(self.past))
-        payload += self.TAIL
-        content = inflate_all(self.past + payload)[before:]
-        if self.takeover:
+        before, _ = inflate_all(self.past)
+        if whole:
+            payload += self.TAIL
+        content, wrong = inflate_all(self.past + payload)
+        content = content[len(before) :]
+        if wrong:
+            raise Failed(1009 if len(content) > self.longest else 1007)
+        if whole and self.takeover:
             self.past += payload
         return content
 
 
 def inflate_all(data):
+    """(content, whether what follows it is wrong)"""
     content = b""
     while data:
         stream = zlib.decompressobj(-15)
         try:
             content += stream.decompress(data)
         except zlib.error:
-            raise Failed(1007) from None
+            return content + beginning(data), True
         data = stream.unused_data
+    return content, False
+
+
+def beginning(data):
+    """What `data` says before it is wrong."""
+    stream = zlib.decompressobj(-15)
+    content = b""
+    with suppress(zlib.error):
+        for byte in data:
+            content += stream.decompress(bytes([byte]))
     return content
 
 
 def unmask(payload, key):
-    return bytes(byte ^ key[i % 4] for i, byte in enumerate(payload)) if key else payload
+    if not key:
+        return payload
+    keys = (key * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload) ^ int.from_bytes(keys)).to_bytes(len(payload))
 
 
 def write(opcode, payload, *, fin=True, rsv=0, key=None, length=None, extended=None):
@@ -72,6 +94,19 @@ def write(opcode, payload, *, fin=True, rsv=0, key=None, length=None, extended=N
     second = (key is not None) << 7 | {0: length, 2: 126, 8: 127}[extended]
     header = bytes([first, second]) + (length.to_bytes(extended) if extended else b"")
     return header + (key or b"") + unmask(payload, key)
+
+
+def frames(data):
+    """(fin, rsv, opcode, payload) of each unmasked frame, of which the last may be cut off."""
+    found = []
+    while data:
+        size, start = int.from_bytes(data[1:2]), 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start])
+        found.append((data[0] >> 7, data[0] >> 4 & 7, data[0] & 15, data[start : start + size]))
+        data = data[start + size :]
+    return found
 
 
 def read(data, max_message_size, max_message_frames, masked=True, inflating=None):

@@ -17,7 +17,7 @@ from hyperws._core.deflate import Deflater, Inflater
 from hyperws._core.message_writer import MessageWriter
 from hyperws._core.websocket import FrameReader
 
-from .oracle_websocket import BINARY, CONTINUATION, PING, RSV1, TEXT, Inflating, read, write
+from .oracle_websocket import BINARY, CONTINUATION, PING, RSV1, TEXT, Inflating, frames, read, write
 from .pieces import corpus, cut, cut_points, examples
 
 KEY = b"\x9a\x01\xfe\x37"
@@ -206,19 +206,6 @@ class Client:
         events = read(data, *NO_BOUND, masked=False, inflating=self.inflating)
         (event,) = events
         return event[1]
-
-
-def frames(data):
-    """(fin, rsv, opcode, payload) of each unmasked frame."""
-    found = []
-    while data:
-        size, start = data[1], 2
-        if size >= 126:
-            start = 4 if size == 126 else 10
-            size = int.from_bytes(data[2:start])
-        found.append((data[0] >> 7, data[0] >> 4 & 7, data[0] & 15, data[start:start + size]))
-        data = data[start + size:]
-    return found
 
 
 def writer(*, fragment_size=1 << 40, takeover=True, threshold=0, backend=zlib, level=6, bits=15):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from ..core import oracle_http
-from ..core.oracle_websocket import BINARY, CLOSE, PING, PONG, TEXT, read, write
+from ..core.oracle_websocket import CLOSE, Inflating, frames, read
 
 HEAD = re.compile(
     rb"HTTP/1\.1 ([1-5][0-9][0-9]) [\t -~]*\r\n((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t -~\x80-\xff]*\r\n)*)\r\n"
 )
 CHUNK = re.compile(rb"([0-9a-f]+)\r\n")
-KINDS = {"ping": PING, "pong": PONG}
+NO_LIMITS = (1 << 62, 1 << 62)
 
 
 class Incomplete(Exception):
@@ -43,7 +43,7 @@ def read_requests(stream, *limits):
 
 
 def read_responses(data, heads):
-    """(statuses, rest): the final statuses that answer `heads`, and what follows a 101, or else None."""
+    """(fields, rest): those of the 101 that the answers to `heads` end in, and what follows, or None."""
     statuses = []
     closed = False
     try:
@@ -66,14 +66,14 @@ def read_responses(data, heads):
             if status == 101:
                 assert head.wants_websocket
                 assert not head.upgrade_refusals
-                return statuses, data
+                return {name.decode(): value.decode("latin-1") for name, value in fields.items()}, data
             assert status >= 200
             data = skip_body(data, status, fields, head)
             closed = fields.get(b"connection") == b"close"
     except Incomplete:
         pass
     assert len(statuses) <= len(heads) + 1, "more answers than there were requests"
-    return statuses, None
+    return None, None
 
 
 def skip_body(data, status, fields, head):
@@ -105,24 +105,16 @@ def skip(data, size):
     return data[size:]
 
 
-def read_frames(data):
-    """The events of a server's frames, which have to be whole, but for the last if it was cut off."""
-    events = read(data, 1 << 30, 1, masked=False)
-    whole = b"".join(map(frame, events))
-    assert data.startswith(whole)
-    rest = data[len(whole) :]
-    if events and events[-1][0] == "close":
-        assert not rest, "something follows the close frame"
+def read_frames(data, parameters):
+    """The events of a server's frames, which have to be whole, but for the last if it was cut off.
+
+    `parameters` are those of permessage-deflate, None where the answer did not agree on it.
+    """
+    inflating = None
+    if parameters is not None:
+        inflating = Inflating("server_no_context_takeover" not in parameters)
+    events = read(data, *NO_LIMITS, masked=False, inflating=inflating)
+    assert "failed" not in [event[0] for event in events], events
+    opcodes = [opcode for _, _, opcode, _ in frames(data)]
+    assert CLOSE not in opcodes[:-1], "something follows the close frame"
     return events
-
-
-def frame(event):
-    match event:
-        case "message", str(text):
-            return write(TEXT, text.encode())
-        case "message", payload:
-            return write(BINARY, payload)
-        case "close", code, reason:
-            return write(CLOSE, b"" if code == 1005 else code.to_bytes(2) + reason.encode())
-        case kind, payload:
-            return write(KINDS[kind], payload)

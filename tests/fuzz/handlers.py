@@ -10,9 +10,11 @@ from contextlib import suppress
 
 from hyperws import ConnectionClosed, Limits, Server, UsageError
 
-SMALL, MUCH, PUBLISHED = "small", "much " * 400, "published"
+SMALL, PIECE, MUCH, PUBLISHED = "small", "piece", "much " * 400, "published"
 
-HARMLESS = set("envx")    # reactions after which everything that the peer sends is still received
+SUBPROTOCOLS = ["chat.v2", "chat.v1"]
+
+HARMLESS = set("degnvx")  # reactions after which everything that the peer sends is still received
 
 LIMITS = Limits(
     max_message_size=1000, max_message_frames=6, max_head_size=1000, max_headers=12, max_body_size=300,
@@ -38,11 +40,11 @@ class Record:
         self.undisturbed = True
 
 
-def say(record, message):
+def say(record, message, compress=None):
     """Send a message. Returns what may be awaited, None where the connection has ended."""
     with suppress(ConnectionClosed):
-        waiting = record.ctx.send(message)
-        record.sent.append(message)
+        waiting = record.ctx.send(message, compress=compress)
+        record.sent.append(message if isinstance(message, str | bytes) else "".join(message))
         return waiting
     return None
 
@@ -68,7 +70,10 @@ AT_ONCE = {
     "B": lambda record: record.ctx.server.publish("topic", PUBLISHED * 100),
     "c": lambda record: record.ctx.close(),
     "C": lambda record: record.ctx.close(4000, "bye"),
+    "d": lambda record: say(record, SMALL, compress=True),
+    "D": lambda record: say(record, MUCH, compress=False),
     "e": lambda record: say(record, SMALL),
+    "g": lambda record: say(record, [SMALL, PIECE, SMALL]),
     "m": lambda record: say(record, MUCH),
     "p": lambda record: record.ctx.ping(),
     "r": lambda record: fail(),
@@ -154,7 +159,7 @@ async def answer(ctx):
 
 def build_server():
     """The server, and the dict in which each new WebSocket leaves its Record, by client."""
-    server = Server(limits=LIMITS, allowed_origins="*")
+    server = Server(limits=LIMITS, allowed_origins="*", subprotocols=SUBPROTOCOLS)
     records = {}
 
     async def handler(ctx):

@@ -2,13 +2,36 @@
  * variable HYPERWS_FUZZ_TARGET names. An exception there is a finding.
  *
  * HYPERWS_FUZZ_PYTHON is the interpreter whose packages are used. The compiled core has to be built for
- * fuzzing: then its own branches guide libFuzzer.
+ * fuzzing: then its own branches guide libFuzzer. So do the lines of the package's Python modules where the
+ * target has GUIDED_BY_LINES, which makes it slower.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <frameobject.h>
 #include <stdint.h>
+#include <string.h>
 
 static PyObject *one_input;
+
+__attribute__((section("__libfuzzer_extra_counters"))) static uint8_t lines[1 << 14];
+
+/* Counts the lines that run in the package, each at some place of its own. */
+static int trace(PyObject *unused, PyFrameObject *frame, int what, PyObject *arg) {
+    (void)unused;
+    (void)arg;
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    if (what == PyTrace_CALL) {
+        const char *file = PyUnicode_AsUTF8(code->co_filename);
+        if (!file || !strstr(file, "/core/hyperws/")) {
+            PyObject_SetAttrString((PyObject *)frame, "f_trace_lines", Py_False);
+        }
+    } else if (what == PyTrace_LINE) {
+        size_t place = (size_t)code->co_firstlineno * 31 + (size_t)PyFrame_GetLineNumber(frame) * 1021;
+        lines[place % sizeof lines]++;
+    }
+    Py_DECREF(code);
+    return 0;
+}
 
 static void end_where_python_failed(void) {
     if (PyErr_Occurred()) {
@@ -46,6 +69,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     end_where_python_failed();
     one_input = PyObject_GetAttrString(module, "one_input");
     end_where_python_failed();
+    if (PyObject_HasAttrString(module, "GUIDED_BY_LINES")) {
+        PyEval_SetTrace(trace, NULL);
+    }
     Py_DECREF(module);
     return 0;
 }

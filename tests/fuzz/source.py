@@ -25,18 +25,25 @@ class Source:
     def byte(self):
         return int.from_bytes(self.take(1))
 
+    def number(self):
+        return int.from_bytes(self.take(2))
+
     def choice(self, options):
         return options[self.byte() % len(options)]
 
     def cuts(self):
         """A function that cuts bytes into three pieces."""
-        points = [int.from_bytes(self.take(2)) for _ in range(2)]
+        points = [self.number(), self.number()]
         return lambda data: cut(data, points)
 
+    def content(self, most):
+        """Bytes: how many, then they, and how often if the highest bit of the first says so."""
+        size = self.byte()
+        content = self.take(size & 127)
+        return content * (1 + self.byte() % most) if size & 128 else content
+
     def frame(self):
-        """A frame of a client that says its size truly: its first byte, its size, its payload."""
-        first, size = self.byte(), self.byte()
-        payload = self.take(size & 127)
-        if size & 128:      # a long one
-            payload *= 1 + (self.byte() & 7)
+        """A frame of a client that says its size truly: its first byte, then its payload."""
+        first = self.byte()
+        payload = self.content(8)
         return write(first & 15, payload, fin=first >> 7, rsv=first >> 4 & 7, key=KEY)
