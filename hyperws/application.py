@@ -29,7 +29,7 @@ class Application:
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
         self.loop = loop
-        self.compressor = server.compressor
+        self.negotiator = server.negotiator
 
     # ------------------------------------------------------------------ called by the core
 
@@ -38,7 +38,7 @@ class Application:
         route, params = self.server.router.find(request.path)
         if request.wants_websocket and (refusal := request.upgrade_refusal()):
             status, text = refusal
-            headers = {"sec_websocket_version": "13"} if status == 426 else {}
+            headers = {"sec_websocket_version": "13", "upgrade": "websocket"} if status == 426 else {}
             self.answer(http, request, plain(status, text, **headers), keep_alive=False)
         elif route is None or not (route.methods or route.serves_websocket):
             self.answer(http, request, plain(404, f"There is nothing at {request.path}: check the path."))
@@ -50,7 +50,7 @@ class Application:
             http.task.add_done_callback(partial(self.http_ended, context, http))
         elif route.serves_websocket and not route.methods:
             text = "This path speaks WebSocket only: connect to it with ws:// or wss://."
-            self.answer(http, request, plain(426, text, upgrade="websocket", connection="upgrade"))
+            self.answer(http, request, plain(426, text, upgrade="websocket"))
         else:
             allowed = ", ".join(sorted(route.methods))
             text = f"{request.method} is not served here: use one of {allowed}."
@@ -119,7 +119,7 @@ class Application:
             return
         try:
             subprotocol = choose_subprotocol(request.subprotocols, self.server.supported_subprotocols)
-            agreement = self.compressor.agree(request.extensions)
+            agreement = self.negotiator.agree(request.extensions)
         except BadRequest as error:
             self.bad_request(http, error)
             return
@@ -128,7 +128,7 @@ class Application:
             head["sec-websocket-protocol"] = subprotocol
         if agreement is not None:
             head["sec-websocket-extensions"] = agreement.encode()
-        writer, inflater = self.compressor.writer(agreement), self.compressor.inflater(agreement)
+        writer, inflater = self.negotiator.writer(agreement), self.negotiator.inflater(agreement)
         context = Context(self.server, http, request, params, subprotocol)
         session = http.upgrade(encode_head(101, head), writer, inflater)
         if http.closed:

@@ -15,7 +15,7 @@ from hyperws.handshake import Parameters, parse_extensions
 
 NAME = "permessage-deflate"
 WINDOW_BITS = re.compile(r"[89]|1[0-5]")
-LEAST_BITS = 9  # of zlib's windows
+LEAST_BITS = 9  # zlib has no window of 8 for raw deflate, though the RFC allows it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,9 @@ class Compression:
     many small, similar messages better, for memory on each connection (zlib's own figures): up to
     `2 ** (server_max_window_bits + 2) + 2 ** (memory_level + 9)` bytes once it has sent a compressed message,
     and `2 ** client_max_window_bits` and about 7 KiB once it has received one.
+
+    Compressing and inflating take their time in the event loop. What is secret should not be compressed
+    together with what others choose: send it with `compress=False` (see docs/security.md).
     """
 
     server_no_context_takeover: bool = True
@@ -36,9 +39,10 @@ class Compression:
     server_max_window_bits: int = 15
     """How far back a compressed message may refer: 9 to 15, for 512 bytes to 32 KiB (section 7.1.2.1)."""
     client_max_window_bits: int = 15
-    """The same for what clients send, where they can be told (section 7.1.2.2)."""
+    """The same for clients that can be told; others may use 15 (section 7.1.2.2)."""
     level: int = 6
-    """From 1, the fastest, to 9, the smallest; other backends may have other levels."""
+    """From 1, the fastest, to 9, the smallest; 0 does not compress, -1 is the backend's own default.
+    Other backends may have other levels."""
     memory_level: int = 8
     """Memory for compressing, from 1 to 9: `2 ** (memory_level + 9)` bytes."""
     threshold: int = 256
@@ -54,7 +58,7 @@ class Compression:
             self._check(name, is_int(getattr(self, name), LEAST_BITS, 15), "a number from 9 to 15")
         self._check("memory_level", is_int(self.memory_level, 1, 9), "a number from 1 to 9")
         self._check("threshold", is_int(self.threshold, 0, 1 << 62), "a number of bytes, 0 or more")
-        self._check("level", is_int(self.level, -1, 9), "a number up to 9")
+        self._check("level", is_int(self.level, -1, 9), "a number from -1 to 9")
         try:
             message = b"hyperws" * 9
             deflated = self.deflater(self.server_max_window_bits, False).compress(message)
@@ -101,7 +105,7 @@ class Agreement:
         return "; ".join(parameters)
 
 
-class Compressor:
+class Negotiator:
     """Agrees on compression with the clients of one server, and keeps what writes their messages."""
 
     def __init__(self, compression: Compression | None, fragment_size: int) -> None:
@@ -142,11 +146,11 @@ class Compressor:
 
 def accept(parameters: Parameters, own: Compression) -> Agreement | None:
     """What an offer is answered with, None to decline it (RFC 7692, section 7.1)."""
+    if len(dict(parameters)) != len(parameters):
+        return None
     agreement = Agreement(own.server_no_context_takeover, own.client_no_context_takeover)
     if own.server_max_window_bits < 15:
         agreement.server_max_window_bits = own.server_max_window_bits
-    if len(dict(parameters)) != len(parameters):
-        return None
     for name, value in parameters:
         if name == "server_no_context_takeover" and value is None:
             agreement.server_no_context_takeover = True

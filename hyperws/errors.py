@@ -19,8 +19,9 @@ class HyperwsError(Exception):
 class ConnectionClosed(HyperwsError):
     """The connection has ended.
 
-    `code` (int) and `reason` (str) are those of the close frame (RFC 6455, section 7.4): 1005 where it had
-    none, 1006 where the connection ended without one.
+    `code` (int) and `reason` (str) are those of the first close frame, from either side (RFC 6455, section
+    7.4): 1005 where it had none, 1006 where the connection ended without one, 1013 where the peer was cut off
+    for being too slow.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:

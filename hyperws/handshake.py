@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 
 from hyperws.errors import BadRequest
+from hyperws.response import TOKEN
 
 Parameters = list[tuple[str, str | None]]
 """Of an extension, in their order: (name, value)."""
 
-# Each is matched where the one before it ended, and gives up nothing that it has taken: linear in any input.
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+# As TOKEN does, each starts where the one before it ended, and gives up nothing that it has taken: linear in
+# any input.
 SPACE = re.compile(r"[ \t]*+")
 QUOTED = re.compile(r'"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+)"')
 QUOTED_PAIR = re.compile(r"\\(.)")

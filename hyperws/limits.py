@@ -20,9 +20,9 @@ class Limits:
     """
 
     max_message_size: int | None = MiB
-    """Bytes of one WebSocket message. A longer one closes the connection with 1009."""
+    """Bytes of one WebSocket message, as the handler gets it. A longer one ends the connection with 1009."""
     max_message_frames: int | None = 100_000
-    """Frames of one WebSocket message. One of more closes the connection with 1008."""
+    """Frames of one WebSocket message. One that has more ends the connection with 1008."""
     max_head_size: int | None = 16 * KiB
     """Bytes of one HTTP request head. A longer one is answered with 431."""
     max_headers: int | None = 100
@@ -38,12 +38,15 @@ class Limits:
     connection is not read, so that TCP holds the peer back."""
     send_queue: int | None = MiB
     """Bytes that wait for a slow peer. Above a quarter of it, awaiting `send()` waits until an eighth is
-    left; a peer that is given more while all of it waits is cut off, with close code 1013."""
+    left; a peer that is given more while all of it waits is cut off, without a close frame: its handler gets
+    a ConnectionClosed with the code 1013."""
     handshake_timeout: float | None = 10.0
-    """Seconds for a request, from its connection or the answer before it, until all of it has come."""
+    """Seconds for a request until all of it has come: from the connection on, for a later one from its first
+    byte, or from the answer before it. One that has begun is answered with 408."""
     idle_timeout: float | None = 60.0
-    """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket. So is
-    one that takes none of what waits for it: of a response, or while a handler does not receive."""
+    """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket.
+    So is one that takes none of what waits for it, whatever it sends. A WebSocket is closed with 1001, or cut
+    off where it takes nothing, with 1013 for its handler."""
     ping_interval: float | None = 20.0
     """Seconds without a byte from a WebSocket's peer until it is sent a ping."""
     ping_timeout: float | None = 20.0

@@ -9,7 +9,7 @@ import sys
 from typing import Literal, Self, TypedDict, Unpack
 
 from hyperws.checks import is_int
-from hyperws.compression import Compression, Compressor
+from hyperws.compression import Compression, Negotiator
 from hyperws.errors import ConfigurationError, UsageError
 from hyperws.limits import Limits
 from hyperws.listening import SocketOption
@@ -54,7 +54,7 @@ class Configurable:
             raise ConfigurationError("options are given by name, as in Server(port=8080)")
         self.origins: AllowedOrigins = None
         self.supported_subprotocols: tuple[str, ...] = ()
-        self.compressor = Compressor(None, sys.maxsize)
+        self.negotiator = Negotiator(None, sys.maxsize)
         self._started = False
         self._host = "127.0.0.1"
         self._port = 60000
@@ -158,7 +158,7 @@ class Configurable:
         (RFC 6455, section 5.4). None, the default, for no bound: most clients take frames of any size."""
         rule = "fragment_size takes a number of bytes from 1, or None"
         self._check(size is None or is_int(size, 1, sys.maxsize), rule, size)
-        self.compressor = Compressor(self.compressor.compression, sys.maxsize if size is None else size)
+        self.negotiator = Negotiator(self.negotiator.compression, sys.maxsize if size is None else size)
         return self
 
     def limits(self, limits: Limits) -> Self:
@@ -185,7 +185,8 @@ class Configurable:
         valid = isinstance(names, (list, tuple)) and all(
             isinstance(name, str) and TOKEN.fullmatch(name) for name in names
         )
-        self._check(valid, "subprotocols takes a list of names without spaces, as in ['chat.v2']", names)
+        rule = "subprotocols takes a list of different names without spaces, as in ['chat.v2']"
+        self._check(valid and len(set(names)) == len(names), rule, names)
         self.supported_subprotocols = tuple(names)
         return self
 
@@ -197,7 +198,7 @@ class Configurable:
         valid = isinstance(compression, (bool, Compression))
         self._check(valid, "compression takes True, False or a Compression(...)", compression)
         settings = Compression() if compression is True else compression or None
-        self.compressor = Compressor(settings, self.compressor.fragment_size)
+        self.negotiator = Negotiator(settings, self.negotiator.fragment_size)
         return self
 
     def driver(self, name: Literal["reactor", "portable"]) -> Self:

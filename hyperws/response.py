@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from hyperws.errors import UsageError
 
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 WITHOUT_BODY = (204, 304)
 FRAMING = ("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade")
@@ -27,6 +27,7 @@ class Response:
         self.is_text = False    # whether the body was given as a str
 
     def set_status(self, status: int) -> None:
+        """Set the status. Raises UsageError for what is none."""
         if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
             raise UsageError(f"{status!r} is no status of a response: use one from 200 to 599")
         self.status = status
@@ -78,10 +79,13 @@ class Response:
             kind = "text/plain; charset=utf-8" if self.is_text else "application/octet-stream"
             lines.setdefault("content-type", kind)
         lines.setdefault("date", http_date())
+        options = ["upgrade"] if "upgrade" in lines else []     # RFC 9110, section 7.8
         if not keep_alive:
-            lines["connection"] = "close"
+            options.append("close")
         elif minor_version == 0:
-            lines["connection"] = "keep-alive"
+            options.append("keep-alive")
+        if options:
+            lines["connection"] = ", ".join(options)
         return encode_head(self.status, lines)
 
     def encode(self, minor_version: int = 1, keep_alive: bool = False, *, head_only: bool = False) -> bytes:

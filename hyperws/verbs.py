@@ -23,8 +23,9 @@ class Verbs(Exchange):
     # ----------------------------------------------------------------------------- the request
 
     async def get_request_body(self) -> bytes:
-        """WebSocket: the next message as bytes, b"" once the connection has ended. HTTP: the whole body, b""
-        after that, so that a loop over messages ends there too."""
+        """WebSocket: the next message as bytes, b"" once the connection has ended (and for an empty message:
+        `async for` tells them apart). HTTP: the whole body, b"" after that, so that a loop over messages ends
+        there too."""
         if not self.is_websocket:
             return self.take_body()
         try:

@@ -151,6 +151,14 @@ def test_lists_are_read_as_another_library_reads_them(value):
     agree_on_lists(value)
 
 
+async def test_another_version_is_told_which_is_spoken(serving):
+    async with serving(server()) as running:
+        answer = await running.exchange(handshake(Sec_WebSocket_Version="8"))
+    lines = answer.split(b"\r\n")
+    for line in (b"sec-websocket-version: 13", b"upgrade: websocket", b"connection: upgrade, close"):
+        assert line in lines
+
+
 async def test_a_plain_page_is_served_to_one_who_asks_for_more(serving):
     async with serving(server()) as running:
         answer = await running.exchange(handshake(path="/page", Connection="Upgrade, close"))

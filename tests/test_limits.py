@@ -13,10 +13,9 @@ from websockets.asyncio.client import connect
 from hyperws import ConnectionClosed, Limits, Server
 from hyperws._core.websocket import encode_frame
 
-from .core.peer import HANDSHAKE, Peer, frame_of
+from .core.oracle_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from .core.peer import HANDSHAKE, KEY, Peer, frame_of
 
-KEY = b"\x01\x02\x03\x04"
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 TIMES = [field.name for field in fields(Limits) if field.type == "float | None"]
 PATIENCE = 20   # seconds for what must come in the end
 A_WHILE = 0.4   # seconds in which what must not come would have come
@@ -300,6 +299,29 @@ async def test_receive_queue_counts_64_bytes_more_for_each_message(serving, size
         writer.close()
 
 
+async def test_receive_queue_bounds_what_comes_in_one_read(serving):
+    """What is behind a full queue waits for its turn: a ping shows it, and no message is lost."""
+    go_on, taken = asyncio.Event(), []
+
+    async def handler(ctx):
+        await go_on.wait()
+        async for message in ctx:
+            await asyncio.sleep(0)      # the queue is never taken at one go
+            taken.append(message)
+
+    async with serving(serve(handler, receive_queue=100)) as running:
+        reader, writer = await websocket(running, "/handler")
+        messages = [str(number) for number in range(500)]
+        writer.write(b"".join(frame(TEXT, message.encode()) for message in messages) + frame(PING))
+        await nothing_comes(reader)
+        go_on.set()
+        await expect(reader, encode_frame(PONG, b""))
+        writer.write(frame(CLOSE))
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == encode_frame(CLOSE, b"")
+        writer.close()
+    assert taken == messages
+
+
 async def test_receive_queue_may_be_none(serving):
     go_on = asyncio.Event()
 
@@ -420,6 +442,29 @@ async def test_idle_timeout_ends_a_websocket_that_neither_side_reads(serving):
         peer.close()
 
 
+async def test_idle_timeout_ends_a_websocket_whose_peer_sends_and_never_reads(serving):
+    ended = asyncio.get_running_loop().create_future()
+
+    async def handler(ctx):
+        try:
+            while True:
+                await ctx.send(b"x" * 10_000)
+        except ConnectionClosed as error:
+            ended.set_result(error.code)
+
+    async with serving(serve(handler, idle_timeout=0.3)) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(HANDSHAKE.replace(b"/", b"/handler", 1))
+        await peer.read_head()
+        async with asyncio.timeout(PATIENCE):
+            while not ended.done():
+                await asyncio.sleep(0.05)
+                with suppress(OSError):
+                    peer.write(frame(PONG))
+        assert ended.result() == 1013
+        peer.close()
+
+
 async def test_idle_timeout_closes_a_silent_websocket_with_1001(serving):
     async with serving(serve(idle_timeout=0.3, ping_interval=None, close_timeout=0.1)) as running:
         reader, writer = await websocket(running)
@@ -429,6 +474,21 @@ async def test_idle_timeout_closes_a_silent_websocket_with_1001(serving):
         writer.write(frame(PING))
         await expect(reader, encode_frame(PONG, b""))
         assert await asyncio.wait_for(reader.read(), PATIENCE) == close_frame(1001, "idle for too long")
+        writer.close()
+
+
+async def test_idle_timeout_of_a_websocket_begins_with_its_handshake(serving):
+    """Which had to wait for the answer to another request, while no byte came."""
+    async def slow(ctx):
+        await asyncio.sleep(1.5)
+
+    async with serving(serve(slow, idle_timeout=1, ping_interval=None)) as running:
+        reader, writer = await running.raw(request(path="/handler") + UPGRADE)
+        await reader.readuntil(b"HTTP/1.1 101 ")
+        await reader.readuntil(b"\r\n\r\n")
+        await nothing_comes(reader)
+        writer.write(frame(TEXT, b"x"))
+        await expect(reader, encode_frame(TEXT, b"x"))
         writer.close()
 
 

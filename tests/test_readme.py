@@ -1,4 +1,4 @@
-"""The README's examples run as they stand, but for the port; its commands are the ones that exist."""
+"""The README's examples run as they stand, but for the port; its links lead somewhere."""
 
 import re
 import subprocess

@@ -9,7 +9,7 @@ Each module may import those above it, never those below:
     http        request heads (no I/O)
     deflate     compressed payloads (no I/O)
     websocket   frames to messages (no I/O)
-    message_writer   messages to frames (no I/O)
+    message_writer    messages to frames (no I/O)
     connection  one socket's bytes, flow control and deadlines; what a driver must provide
     inbox       the receive queue of one WebSocket
     http_session, websocket_session   the two protocols, on a connection

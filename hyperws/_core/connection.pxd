@@ -64,12 +64,14 @@ cdef class Connection(Timed):
     cdef object transport              # the portable driver's, None once closed
     cdef int watched                   # the reactor's: what the poller watches
     cdef Buffer out
+    cdef Buffer unread                 # the rest of a read, for when the session takes more
     cdef double last_read
     cdef double last_progress          # when the socket last took something, and not all of it
     cdef double gone_at                # when the socket was closed
     cdef bint gone
     cdef bint starting                 # its handler is being started
     cdef bint paused                   # nothing is read for now
+    cdef bint resuming                 # the turn of `unread` is scheduled
     cdef bint blocked                  # the socket takes nothing for now
     cdef bint dirty
     cdef bint discarding               # what comes in is thrown away

@@ -191,6 +191,7 @@ cdef class Connection(Timed):
 
     def __dealloc__(self):
         buffer_free(&self.out)
+        buffer_free(&self.unread)
 
     cdef int use(self, Session session) except -1:
         self.session = session
@@ -211,6 +212,9 @@ cdef class Connection(Timed):
                 taken = session.feed(data, size)
                 data += taken
                 size -= taken
+                if size and self.paused and self.session is session:
+                    buffer_append(&self.unread, data, size)     # a read may hold more than the limits do
+                    break
             self.flush()
         finally:
             driver.corked = None
@@ -255,6 +259,7 @@ cdef class Connection(Timed):
         self.gone = True
         self.gone_at = driver.loop.time()
         buffer_free(&self.out)
+        buffer_free(&self.unread)
         if driver.corked is self:
             buffer_clear(&driver.cork)
         driver.disconnect(self)
@@ -366,11 +371,30 @@ cdef class Connection(Timed):
         return 0
 
     cdef int resume_reading(self) except -1:
-        if self.paused:
+        if self.paused and buffer_size(&self.unread):
+            if not self.resuming:
+                self.resuming = True
+                self.driver.loop.call_soon(self.take_unread)
+        elif self.paused:
             self.paused = False
             if not self.gone:
                 self.driver.watch(self)
         return 0
+
+    def take_unread(self):
+        """Go on with what came before reading was paused, then with the socket."""
+        cdef Buffer rest = self.unread
+        self.unread = Buffer(NULL, 0, 0, 0)
+        self.resuming = self.paused = False
+        self.driver.now = self.driver.loop.time()
+        try:
+            self.received(buffer_start(&rest), buffer_size(&rest))
+            if not self.gone:
+                self.driver.watch(self)
+        except Exception as error:
+            self.driver.fault(self, error)
+        finally:
+            buffer_free(&rest)
 
     cdef int finish(self) except -1:
         """Close the socket as soon as everything is sent."""

@@ -26,7 +26,7 @@ cdef class BaseContext:
         return 0
 
     def receive(self):
-        """Wait for the next message: `str` for a text message, `bytes` for a binary one.
+        """Wait for the next message, whole: `str` for a text message, `bytes` for a binary one.
 
         Raises ConnectionClosed once the connection has ended and all its messages have been taken.
         Cancelling it loses no message.
@@ -48,8 +48,8 @@ cdef class BaseContext:
     def send(self, message=None, *, compress=None):
         """Send a message: `str` as text, bytes-like as binary. On HTTP, send the response, as `respond` does.
 
-        A list, tuple or iterator of either is one message in as many frames (RFC 6455, section 5.4). Where
-        compression was agreed on, `compress` (bool) decides in place of its threshold.
+        A list, tuple or iterator of either is one message, a frame for each but the empty ones (RFC 6455,
+        section 5.4). Where compression was agreed on, `compress` (bool) decides in place of its threshold.
 
         The message is queued at the call; awaiting the result waits while the peer is slow. Raises
         ConnectionClosed where the connection has ended, UsageError for what is no message.
@@ -112,12 +112,12 @@ cdef class BaseContext:
 
     @property
     def close_code(self):
-        """The code of the close frame, None while open; 1005 and 1006 as in RFC 6455, section 7.4.1."""
+        """The code of the first close frame, from either side; None while open. See ConnectionClosed."""
         return None if self.websocket is None else self.websocket.close_code or None
 
     @property
     def close_reason(self):
-        """The reason in the close frame, None while open."""
+        """The reason in that close frame, None while open."""
         return None if self.websocket is None else self.websocket.close_reason
 
     @property

@@ -49,6 +49,7 @@ cdef class HttpSession(Session):
         self.resuming = False
         if self.connection.gone:
             return
+        self.connection.driver.now = self.connection.driver.loop.time()
         try:
             self.take_pending()
             if self.connection.session is self and self.is_waiting():
@@ -199,6 +200,7 @@ cdef class HttpSession(Session):
         if not self.input_ended:
             self.connection.resume_reading()    # from here on its own queue decides
         self.connection.use(session)
+        self.connection.last_read = self.connection.driver.now    # the handshake may have had to wait
         self.connection.write(head, len(head))
         return session
 

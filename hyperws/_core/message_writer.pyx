@@ -161,7 +161,10 @@ cdef object viewed(object message):
     else:
         if view.c_contiguous:
             return view
-    fix = "await it first" if hasattr(message, "__await__") else "serialise it first"
+    if hasattr(message, "__await__"):
+        fix = "await it first"
+    else:
+        fix = "collect its pieces first" if hasattr(message, "__aiter__") else "serialise it first"
     raise UsageError(f"a message is a str or bytes-like, not {type(message).__name__}: {fix}")
 
 

@@ -49,12 +49,12 @@ cdef class FrameReader:
     cdef bint in_payload
     cdef uint64_t received         # bytes of its payload so far
     cdef uint8_t opcode            # of the message that has begun, HW_CONTINUATION where there is none
-    cdef bint compressed           # it is
-    cdef size_t frames             # of it before this one
-    cdef size_t size               # bytes of those
-    cdef hw_utf8 text              # of it so far
-    cdef Buffer payload            # of it so far, inflated
-    cdef Buffer deflated           # of it, to be inflated behind that
+    cdef bint compressed           # whether that message is
+    cdef size_t frames             # of that message, before this one
+    cdef size_t size               # bytes of those frames
+    cdef hw_utf8 text              # the state behind what was checked of it
+    cdef Buffer payload            # of that message so far, inflated
+    cdef Buffer deflated           # what came behind that and is not inflated yet
     cdef Buffer partial            # a header that is not complete, or a control frame's payload
 
     cdef Event next(self, uint8_t **at, const uint8_t *end) except? FAILED

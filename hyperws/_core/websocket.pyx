@@ -139,7 +139,7 @@ cdef class FrameReader:
         )
 
     cdef size_t longest(self):
-        """Bytes that the frames of a message may have: compressed, it may have grown by an eighth."""
+        """Bytes that a message's frames may have. Compressed it may grow, by an eighth and by each flush."""
         cdef size_t size = self.max_message_size
         return size + size // 4 + 64 if self.compressed else size
 

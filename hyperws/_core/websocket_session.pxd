@@ -3,8 +3,8 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from hyperws._core.connection cimport Session
-from hyperws._core.message_writer cimport MessageWriter
 from hyperws._core.inbox cimport Inbox
+from hyperws._core.message_writer cimport MessageWriter
 from hyperws._core.waiter cimport SharedOperation, Waiters
 from hyperws._core.websocket cimport Event, FrameReader
 

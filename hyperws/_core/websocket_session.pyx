@@ -47,13 +47,15 @@ cdef class WebSocketSession(Session):
             event = self.reader.next(&at, end)
             if event == MESSAGE:
                 self.deliver()
+                if self.inbox is not None and self.inbox.full and self.state == OPEN:
+                    break       # compressed, what is behind it could be a thousand times its bytes
             elif event == NEED_DATA:
                 break
             else:
                 self.handle(event)
         if self.inbox is not None:
             self.inbox.wake_in_place()
-        return size
+        return at - data
 
     cdef int deliver(self) except -1:
         callback, context = self.callback, self.context     # kept alive: the call may close the connection
@@ -119,20 +121,22 @@ cdef class WebSocketSession(Session):
     cdef double deadline(self):
         cdef Bounds bounds = self.connection.driver.bounds
         cdef double read = self.connection.last_read
+        cdef double due
         if self.state != OPEN:
             return max(self.closing_since, self.connection.last_progress) + bounds.close_timeout
-        if self.pinged_at:
-            return min(self.pinged_at + bounds.ping_timeout, read + bounds.idle_timeout)
-        return min(read + bounds.ping_interval, read + bounds.idle_timeout)
+        due = self.pinged_at + bounds.ping_timeout if self.pinged_at else read + bounds.ping_interval
+        if self.connection.blocked:
+            due = min(due, self.connection.last_progress + bounds.idle_timeout)
+        return min(due, read + bounds.idle_timeout)
 
     cdef int overdue(self, double now) except -1:
         cdef Bounds bounds = self.connection.driver.bounds
         if self.state != OPEN:
             self.connection.abort()
+        elif self.connection.blocked and now >= self.connection.last_progress + bounds.idle_timeout:
+            self.cut_off()      # whatever it sends; where neither side reads, it has to begin
         elif self.connection.paused:
             # The peer may well be alive, as this side does not read. Where it is gone, sending will fail.
-            if self.connection.blocked and now >= self.connection.last_progress + bounds.idle_timeout:
-                return self.cut_off()   # neither side reads: the peer has to begin
             self.connection.last_read = now
             self.send_ping()
             self.pinged_at = 0

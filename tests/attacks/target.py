@@ -16,7 +16,10 @@ from hyperws._core.websocket import encode_frame
 
 KEY = b"\x9a\x01\xfe\x37"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+RSV1 = 4
 PATIENCE = 20  # seconds for what must come in the end
+LINEAR = 30  # ten times the input may cost ten times as much, and never a hundred times
+MAX_MESSAGE_SIZE = 1 << 20  # the default
 
 # where it is sanitized, what is freed is not kept back: it would count as memory that is used
 ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0"

@@ -9,6 +9,8 @@ from .target import (
     CLOSE,
     CONTINUATION,
     KEY,
+    LINEAR,
+    MAX_MESSAGE_SIZE,
     PING,
     PONG,
     TEXT,
@@ -20,9 +22,7 @@ from .target import (
     statuses,
 )
 
-MAX_MESSAGE_SIZE = 1 << 20      # the default
 NO_CLOSE_CODES = (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535)
-LINEAR = 30     # ten times the input may cost ten times as much, and never a hundred times
 
 
 def declared(opcode, length, *, fin=True):

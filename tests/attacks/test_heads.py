@@ -4,9 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
-from .target import CLOSE, close_code, frame, handshake, request, statuses
+from .target import CLOSE, LINEAR, close_code, frame, handshake, request, statuses
 
-LINEAR = 30     # ten times the input may cost ten times as much, and never a hundred times
 HIDDEN = request()      # must not be answered where it is part of something else
 
 

@@ -18,9 +18,9 @@ from hyperws._core.message_writer import MessageWriter
 from hyperws._core.websocket import FrameReader
 
 from .oracle_websocket import BINARY, CONTINUATION, PING, RSV1, TEXT, Inflating, frames, read, write
+from .peer import KEY
 from .pieces import corpus, cut, cut_points, examples
 
-KEY = b"\x9a\x01\xfe\x37"
 MAX_SIZE, MAX_FRAMES = 5000, 6
 BACKENDS = {"zlib": zlib, "isal": isal_zlib, "zlib-ng": zlib_ng}
 NO_BOUND = (1 << 62, 1 << 62)
@@ -157,7 +157,6 @@ def test_an_unfinished_bomb_is_kept_as_it_came():
 def test_an_endless_message_fails_before_its_end(content, code):
     payload = deflated(content)
     victim = FrameReader(200 << 10, 1000, True, Inflater(zlib, 15, True))
-    events = []
     events = victim.feed(client(TEXT, b"", fin=False, rsv=RSV1))
     for piece in range(0, len(payload), 10_000):
         events += victim.feed(client(CONTINUATION, payload[piece:piece + 10_000], fin=False))
@@ -294,6 +293,10 @@ def fails_late():
     raise LookupError("late")
 
 
+async def comes_later():
+    yield "a"
+
+
 @pytest.mark.parametrize(
     ("message", "error", "told"),
     [
@@ -305,6 +308,7 @@ def fails_late():
         (["\ud800"], UsageError, "surrogate"),
         (memoryview(b"abcd")[::2], UsageError, "serialise it first"),
         (fails_late(), LookupError, "late"),
+        (comes_later(), UsageError, "collect its pieces first"),
     ],
 )
 def test_what_is_no_message_is_told(message, error, told):

@@ -13,7 +13,7 @@ import logging
 
 from hyperws._core.portable import Portable
 from hyperws.application import Application
-from hyperws.compression import Compression, Compressor
+from hyperws.compression import Compression, Negotiator
 from hyperws.handshake import parse_extensions, parse_subprotocols
 from hyperws.headers import Headers
 
@@ -81,7 +81,7 @@ def one_input(data):
     logger.propagate = False
     try:
         source = Source(data)
-        server.compressor = Compressor(*source.choice(COMPRESSIONS))
+        server.negotiator = Negotiator(*source.choice(COMPRESSIONS))
         driver = Portable(loop, LIMITS, Application(server, loop), True, 100)
         world = World(driver, source)
         loop.call_soon(world.step)
