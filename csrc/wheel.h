@@ -24,6 +24,7 @@ struct hw_timer {
 
 struct hw_wheel {
     struct hw_timer *slots[HW_WHEEL_SLOTS];
+    struct hw_timer *due; /* taken from their slot, to be handed out */
     uint64_t done; /* every slot up to this tick has been emptied of what was due */
     size_t count;
 };

@@ -7,6 +7,8 @@ from websockets.asyncio.client import connect
 
 from hyperws import Server, UsageError
 
+from .core.peer import HANDSHAKE, Peer
+
 
 def chat_server():
     server = Server()
@@ -89,3 +91,21 @@ async def test_what_can_not_be_published_is_told(serving):
             server.publish(topic, "x")
     with pytest.raises(UsageError, match="takes a Context"):
         server.publish("blue", "x", exclude=5)
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter])
+async def test_pieces_are_published_as_one_message(serving, make):
+    async def handler(ctx):
+        ctx.subscribe("news")
+        await ctx.send("ready")
+        async for _ in ctx:
+            pass
+
+    async with serving(Server().route("/", handler)) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(HANDSHAKE)
+        await peer.read_head()
+        assert await peer.event() == ("message", "ready")
+        assert running.server.publish("news", make(["one ", "message"])) == 1
+        assert await peer.take(15) == b"\x01\x04one \x80\x07message"
+        peer.close()

@@ -12,6 +12,8 @@ from websockets.exceptions import ConnectionClosed as PeerClosed
 from hyperws import ConnectionClosed, Limits, Server, UsageError
 from hyperws._core.websocket import encode_frame
 
+from .core.peer import HANDSHAKE, Peer
+
 KEY = b"\x01\x02\x03\x04"
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -444,3 +446,55 @@ async def test_a_text_that_can_not_be_utf8_is_told(serving):
 
     async with serving(one_route(handler)) as running, connect(running.ws()) as websocket:
         assert await until_closed(websocket) == (["fine"], 1000, "")
+
+
+class Odd(str):
+    """A str that encodes itself to something else."""
+
+    __slots__ = ("encoded",)
+
+    def encode(self, *_):
+        return self.encoded
+
+
+@pytest.mark.parametrize("encoded", [bytearray(b"odd"), "odd", b"\xff"])
+async def test_a_str_that_encodes_itself_oddly_leaves_no_half_message(serving, encoded):
+    async def handler(ctx):
+        odd = Odd("second")
+        odd.encoded = encoded
+        ctx.send(["first ", odd])
+        await ctx.send("next")
+
+    async with serving(Server().route("/", handler)) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(HANDSHAKE)
+        await peer.read_head()
+        assert await peer.take(16) == b"\x01\x06first \x80\x06second"
+        assert await peer.event() == ("message", "next")
+        peer.close()
+
+
+async def test_more_pings_are_no_reprieve(serving):
+    async def handler(ctx):
+        async def keep_pinging():
+            while not ctx.closed:
+                ctx.ping()
+                await asyncio.sleep(0.05)
+
+        pinging = asyncio.create_task(keep_pinging())
+        try:
+            async for _ in ctx:
+                pass
+        finally:
+            pinging.cancel()
+
+    limits = Limits(ping_timeout=0.4, idle_timeout=None)
+    async with serving(Server(limits=limits).route("/", handler)) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(HANDSHAKE)
+        await peer.read_head()
+        async with asyncio.timeout(20):
+            while (event := await peer.event())[0] == "ping":
+                pass
+        assert event[:2] == ("close", 1011)
+        peer.close()

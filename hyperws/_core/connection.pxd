@@ -19,6 +19,7 @@ cdef class Driver:
     cdef Timers timers
     cdef readonly object resumed       # a future that is done, for tasks that are woken in place
     cdef readonly set connections      # until the socket is closed and the handler has ended
+    cdef size_t admitted               # how many count for the limits
     cdef dict addresses                # IP address: how many of them
     cdef double now                    # the loop's clock when the present batch began
     cdef Buffer cork                   # what the connection in `corked` was given to send in this batch
@@ -28,6 +29,8 @@ cdef class Driver:
     cdef object drained                # a future for when there are no connections, or None
 
     cdef bint admits(self, object address)
+    cdef int admit(self, object address) except -1
+    cdef int release(self, object address) except -1
     cdef int add(self, Connection connection) except -1
     cdef int retire(self, Connection connection) except -1
     cdef int fault(self, Connection connection, object error) except -1

@@ -1,3 +1,4 @@
+from asyncio import CancelledError
 from socket import AF_INET6, inet_pton
 
 from hyperws.errors import ConnectionClosed
@@ -65,13 +66,26 @@ cdef class Driver:
     cdef bint admits(self, object address):
         """Whether the limits let in one more connection, from `address`."""
         return (
-            <size_t> len(self.connections) < self.bounds.max_connections
+            self.admitted < self.bounds.max_connections
             and self.addresses.get(address, 0) < self.bounds.max_connections_per_address
         )
 
+    cdef int admit(self, object address) except -1:
+        self.admitted += 1
+        self.addresses[address] = self.addresses.get(address, 0) + 1
+        return 0
+
+    cdef int release(self, object address) except -1:
+        self.admitted -= 1
+        if self.addresses[address] == 1:
+            del self.addresses[address]
+        else:
+            self.addresses[address] -= 1
+        return 0
+
     cdef int add(self, Connection connection) except -1:
         """Keep a connection that already has its session."""
-        self.addresses[connection.address] = self.addresses.get(connection.address, 0) + 1
+        self.admit(connection.address)
         self.connections.add(connection)
         connection.last_read = self.now
         connection.rearm()
@@ -81,10 +95,7 @@ cdef class Driver:
         """Forget a connection whose socket is closed and whose handler has ended."""
         self.timers.disarm(connection)
         self.connections.discard(connection)
-        if self.addresses[connection.address] == 1:
-            del self.addresses[connection.address]
-        else:
-            self.addresses[connection.address] -= 1
+        self.release(connection.address)
         connection.session = None       # they held each other
         if self.drained is not None and not self.connections and not self.drained.done():
             self.drained.set_result(None)
@@ -391,7 +402,7 @@ cdef class Connection(Timed):
             self.received(buffer_start(&rest), buffer_size(&rest))
             if not self.gone:
                 self.driver.watch(self)
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             self.driver.fault(self, error)
         finally:
             buffer_free(&rest)

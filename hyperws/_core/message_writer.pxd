@@ -20,6 +20,7 @@ cdef class MessageWriter:
     cdef int append_frames(
         self, Buffer *out, bint fin, int rsv, int opcode, const uint8_t *data, size_t size
     ) except -1
+    cdef bytes frames(self, object message, object compress)
     cdef bint compresses(self, size_t size, object compress) except -1
 
 

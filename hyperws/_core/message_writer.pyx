@@ -102,14 +102,18 @@ cdef class MessageWriter:
     cdef bint compresses(self, size_t size, object compress) except -1:
         return size > 0 and (size >= self.threshold if compress is None else compress)
 
-    def write(self, message, compress=None):
-        """The frames of a message, as bytes."""
+    cdef bytes frames(self, object message, object compress):
+        """The frames of what `checked_message` has returned."""
         cdef Buffer out = Buffer(NULL, 0, 0, 0)
         try:
-            self.append(&out, checked_message(message), compress)
+            self.append(&out, message, compress)
             return buffer_start(&out)[:buffer_size(&out)]
         finally:
             buffer_free(&out)
+
+    def write(self, message, compress=None):
+        """The frames of a message. What the sessions do, for tests."""
+        return self.frames(checked_message(message), compress)
 
 
 @cython.final
@@ -126,7 +130,8 @@ cdef class Pieces:
         for piece in pieces:
             if isinstance(piece, str) != is_text:
                 raise UsageError("the pieces of one message are all str or all bytes-like")
-            part = checked_message(piece).encode() if is_text else bytes(viewed(piece))
+            # a str of the application's own class may encode itself in its own way
+            part = (<str> checked_message(piece)).encode() if is_text else bytes(viewed(piece))
             if part:
                 self.parts.append(part)
                 self.size += len(part)

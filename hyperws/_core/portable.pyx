@@ -67,12 +67,13 @@ cdef class Portable(Driver):
         return 0
 
     cdef int disconnect(self, Connection connection) except -1:
+        cdef object timer = None
         if connection.finishing:
             connection.transport.close()    # sends what the transport still holds
             if self.bounds.close_timeout != INFINITY:
-                self.closing[connection.transport] = self.loop.call_later(
-                    self.bounds.close_timeout, connection.transport.abort
-                )
+                timer = self.loop.call_later(self.bounds.close_timeout, connection.transport.abort)
+            self.closing[connection.transport] = timer
+            self.admit(connection.address)  # until its socket is closed it counts like any other
         else:
             connection.transport.abort()
         connection.transport = None
@@ -156,9 +157,11 @@ class Protocol(asyncio.Protocol):
         cdef Connection connection = self.connection
         if connection is not None:
             connection.lost()
-        timer = driver.closing.pop(self.transport, None)
-        if timer is not None:
-            timer.cancel()
+        if self.transport in driver.closing:
+            driver.release(connection.address)
+            timer = driver.closing.pop(self.transport)
+            if timer is not None:
+                timer.cancel()
 
 
 def end_with(error):

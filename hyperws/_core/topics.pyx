@@ -50,7 +50,7 @@ cdef class Topics:
             writer = session.writer
             frame = written.get(writer)
             if frame is None:
-                frame = writer.write(message, compress)
+                frame = writer.frames(message, compress)
                 if writer.is_shared():
                     written[writer] = frame
             reached += session.send_shared(frame)

@@ -262,7 +262,9 @@ cdef class WebSocketSession(Session):
 
     cdef int send_ping(self) except -1:
         self.pings += 1
-        self.pinged_at = self.ping_sent_at = self.connection.driver.loop.time()
+        self.ping_sent_at = self.connection.driver.loop.time()
+        if not self.pinged_at:      # another ping is no reprieve
+            self.pinged_at = self.ping_sent_at
         payload = str(self.pings).encode()
         self.send_frame(HW_PING, payload, len(payload))
         return self.connection.rearm()
