@@ -6,7 +6,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/sockios.h>
+
+size_t hw_held(int fd) {
+    int size;
+    return ioctl(fd, SIOCOUTQ, &size) == 0 && size > 0 ? (size_t)size : 0;
+}
+#elif defined(SO_NWRITE)
+
+size_t hw_held(int fd) {
+    int size;
+    socklen_t length = sizeof size;
+    return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &size, &length) == 0 && size > 0 ? (size_t)size : 0;
+}
+#else
+
+size_t hw_held(int fd) {
+    (void)fd;
+    return 0;
+}
+#endif
 
 #if defined(__linux__) && !defined(HW_POLLER_KQUEUE)
 

@@ -8,6 +8,8 @@
  * negative errno. A socket that failed or was hung up counts as readable.
  * hw_accept takes one connection off a listening socket, non-blocking and closed on exec; it returns its
  * descriptor or a negative errno. hw_send is send, which never raises SIGPIPE on such a socket.
+ * hw_held tells how many bytes a socket took to send and its peer has not acknowledged, 0 where the system
+ * does not tell.
  */
 #ifndef HYPERWS_POLLER_H
 #define HYPERWS_POLLER_H
@@ -53,6 +55,7 @@ static inline ssize_t hw_send(int fd, const void *data, size_t size) {
     return send(fd, data, size, MSG_NOSIGNAL);
 }
 
+size_t hw_held(int fd);
 int hw_poller_open(void);
 int hw_poller_change(int poller, int fd, int before, int after, void *tag);
 int hw_poller_wait(int poller, hw_event *events, int capacity);

@@ -465,6 +465,32 @@ async def test_idle_timeout_ends_a_websocket_whose_peer_sends_and_never_reads(se
         peer.close()
 
 
+async def test_idle_timeout_leaves_a_slow_reader_its_time(serving):
+    """It takes something now and then, and its socket is writable long after."""
+    server = Server(limits=Limits(idle_timeout=0.5))
+
+    @server.route("/")
+    async def handler(ctx):
+        await ctx.send(b"x" * 8_000_000)
+
+    async with serving(server) as running:
+        peer = await Peer.connect(running.host, running.port)
+        peer.write(request("Connection: close"))
+        await peer.read_head()
+        size = 0
+        for _ in range(20):     # five times as long as one that takes nothing is given, and more
+            size += len(await peer.take(20_000))
+            await asyncio.sleep(0.15)
+        size += len(peer.came)
+        with suppress(EOFError):
+            while True:
+                peer.came.clear()
+                await peer.read_some()
+                size += len(peer.came)
+        peer.close()
+    assert size == 8_000_000
+
+
 async def test_idle_timeout_closes_a_silent_websocket_with_1001(serving):
     async with serving(serve(idle_timeout=0.3, ping_interval=None, close_timeout=0.1)) as running:
         reader, writer = await websocket(running)

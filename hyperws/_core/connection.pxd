@@ -39,6 +39,7 @@ cdef class Driver:
 
     # a driver's own part
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2
+    cdef size_t held(self, Connection connection) except? 0
     cdef int watch(self, Connection connection) except -1
     cdef int end_output(self, Connection connection) except -1
     cdef int disconnect(self, Connection connection) except -1
@@ -69,7 +70,8 @@ cdef class Connection(Timed):
     cdef Buffer out
     cdef Buffer unread                 # the rest of a read, for when the session takes more
     cdef double last_read
-    cdef double last_progress          # when the socket last took something, and not all of it
+    cdef double last_progress          # when the peer was last seen to take something, and not all of it
+    cdef size_t held                   # what the socket held at that time or at the last look
     cdef double gone_at                # when the socket was closed
     cdef bint gone
     cdef bint starting                 # its handler is being started
@@ -95,6 +97,7 @@ cdef class Connection(Timed):
     cdef int write(self, const uint8_t *data, size_t size) except -1
     cdef size_t unsent(self) noexcept
     cdef int flush(self) except -1
+    cdef int look_for_progress(self, double now) except -1
     cdef int pause_reading(self) except -1
     cdef int resume_reading(self) except -1
     cdef int finish(self) except -1

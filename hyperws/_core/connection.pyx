@@ -135,6 +135,10 @@ cdef class Driver:
         """Give the socket up to `size` bytes, without waiting. Returns how many it took, -1 if it failed."""
         raise NotImplementedError
 
+    cdef size_t held(self, Connection connection) except? 0:
+        """Bytes that the socket took and the peer has not taken yet, as far as the system tells."""
+        raise NotImplementedError
+
     cdef int watch(self, Connection connection) except -1:
         """Act on a change of `connection.paused` or `connection.blocked`."""
         raise NotImplementedError
@@ -294,6 +298,8 @@ cdef class Connection(Timed):
             session.task.cancel()   # it has had its grace
             return 0
         try:
+            if self.blocked:
+                self.look_for_progress(now)
             if session.deadline() <= now:
                 session.overdue(now)
         except Exception as error:
@@ -363,6 +369,7 @@ cdef class Connection(Timed):
                 driver.watch(self)
             if self.blocked:
                 self.last_progress = driver.loop.time()
+                self.held = driver.held(self)
                 self.rearm()
         if not buffer_size(&self.out):
             if self.finishing:
@@ -372,6 +379,18 @@ cdef class Connection(Timed):
                 driver.end_output(self)
         if self.waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
             self.waiters.wake()
+        return 0
+
+    cdef int look_for_progress(self, double now) except -1:
+        """See whether the peer has taken something since the last look.
+
+        A socket says that it takes more only once much of what it holds is gone, and a slow peer may need long
+        for that.
+        """
+        cdef size_t held = self.driver.held(self)
+        if held < self.held:
+            self.last_progress = now
+        self.held = held
         return 0
 
     cdef int pause_reading(self) except -1:

@@ -1,5 +1,12 @@
 import asyncio
 import socket as sockets_module
+from sys import byteorder
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:     # on Windows
+    ioctl = TIOCOUTQ = None
 
 cimport cython
 from libc.math cimport INFINITY
@@ -50,6 +57,16 @@ cdef class Portable(Driver):
             connection.transport.write(data[taken:taken + piece])
             taken += piece
         return taken
+
+    cdef size_t held(self, Connection connection) except? 0:
+        cdef size_t size = connection.transport.get_write_buffer_size()
+        socket = connection.transport.get_extra_info("socket")
+        if ioctl is not None and socket is not None:
+            try:
+                size += int.from_bytes(ioctl(socket.fileno(), TIOCOUTQ, bytes(4)), byteorder)
+            except OSError:
+                pass    # it is closed, or the system does not tell
+        return size
 
     cdef int watch(self, Connection connection) except -1:
         if connection.paused:

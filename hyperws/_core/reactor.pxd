@@ -23,6 +23,7 @@ cdef extern from "poller.h":
     int hw_poller_change(int poller, int fd, int before, int after, void *tag) noexcept
     int hw_poller_wait(int poller, hw_event *events, int capacity) noexcept
     ssize_t hw_send(int fd, const void *data, size_t size) noexcept
+    size_t hw_held(int fd) noexcept
     int hw_accept(int listener, sockaddr_storage *address, socklen_t *size) noexcept
 
 

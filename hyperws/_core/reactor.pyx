@@ -198,6 +198,9 @@ cdef class Reactor(Driver):
             return 0
         return taken
 
+    cdef size_t held(self, Connection connection) except? 0:
+        return hw_held(connection.fd)
+
     cdef int watch(self, Connection connection) except -1:
         cdef int wanted = HW_IDLE
         if not connection.paused:

@@ -75,6 +75,9 @@ class Transport:
             if self.held > self.limit:
                 self.pause()
 
+    def get_write_buffer_size(self):
+        return self.held
+
     def can_write_eof(self):
         return True
 
