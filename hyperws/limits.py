@@ -45,8 +45,8 @@ class Limits:
     byte, or from the answer before it. One that has begun is answered with 408."""
     idle_timeout: float | None = 60.0
     """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket.
-    So is one that takes none of what waits for it, whatever it sends, after up to twice as long. A WebSocket is
-    closed with 1001, or cut off where it takes nothing, with 1013 for its handler."""
+    So is one that takes none of what waits for it, whatever it sends, after up to twice as long. A WebSocket
+    is closed with 1001, or cut off where it takes nothing, with 1013 for its handler."""
     ping_interval: float | None = 20.0
     """Seconds without a byte from a WebSocket's peer until it is sent a ping."""
     ping_timeout: float | None = 20.0

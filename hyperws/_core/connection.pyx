@@ -384,8 +384,8 @@ cdef class Connection(Timed):
     cdef int look_for_progress(self, double now) except -1:
         """See whether the peer has taken something since the last look.
 
-        A socket says that it takes more only once much of what it holds is gone, and a slow peer may need long
-        for that.
+        A socket says that it takes more only once much of what it holds is gone, for which a slow peer may
+        need long.
         """
         cdef size_t held = self.driver.held(self)
         if held < self.held:

@@ -1,12 +1,12 @@
 import asyncio
 import socket as sockets_module
-from sys import byteorder
+import sys
 
 try:
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
+    import fcntl
+    import termios
 except ImportError:     # on Windows
-    ioctl = TIOCOUTQ = None
+    fcntl = termios = None
 
 cimport cython
 from libc.math cimport INFINITY
@@ -61,9 +61,10 @@ cdef class Portable(Driver):
     cdef size_t held(self, Connection connection) except? 0:
         cdef size_t size = connection.transport.get_write_buffer_size()
         socket = connection.transport.get_extra_info("socket")
-        if ioctl is not None and socket is not None:
+        if fcntl is not None and socket is not None:
             try:
-                size += int.from_bytes(ioctl(socket.fileno(), TIOCOUTQ, bytes(4)), byteorder)
+                answer = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
+                size += int.from_bytes(answer, sys.byteorder)
             except OSError:
                 pass    # it is closed, or the system does not tell
         return size
