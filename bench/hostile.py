@@ -36,8 +36,9 @@ DRIVERS = ("reactor", "portable")
 HANDSHAKE = (
     b"GET %b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    b"%b\r\n"
 )
+OFFER = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 KEY = b"\x9d\x3a\x5e\xc7"
 TEXT, BINARY, CLOSE = 1, 2, 8
 RSV1 = 4
@@ -68,12 +69,14 @@ def serve(port: int) -> None:
 # Each is a function of a port and a number of connections, in a process of its own. Whenever a connection is
 # gone, it yields for how many seconds that one was there.
 
-def websocket(port: int, path: bytes = b"/", receive_buffer: int | None = None) -> socket.socket:
+def websocket(
+    port: int, path: bytes = b"/", offer: bytes = b"", receive_buffer: int | None = None
+) -> socket.socket:
     sock = socket.socket()
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.connect(("127.0.0.1", port))
-    sock.sendall(HANDSHAKE % path)
+    sock.sendall(HANDSHAKE % (path, offer))
     reply = b""
     while not reply.endswith(b"\r\n\r\n"):
         reply += sock.recv(1)
@@ -137,7 +140,7 @@ def drip(port: int, connections: int) -> Iterator[float]:
 def never_read(port: int, connections: int) -> Iterator[float]:
     """Subscribe and read nothing, while somebody publishes 16 KiB at a time until nobody is left."""
     # the small buffers spare this machine: what the kernel holds comes on top of the server's own memory
-    subscribers = [websocket(port, b"/subscribe", 16384) for _ in range(connections)]
+    subscribers = [websocket(port, b"/subscribe", receive_buffer=16384) for _ in range(connections)]
     publisher = websocket(port, b"/publish")
     news = encode_frame(BINARY, bytes(16384), key=KEY)
     begun = time.monotonic()
@@ -156,7 +159,7 @@ def bomb(port: int, connections: int) -> Iterator[float]:
     payload = b"".join(compressor.compress(zeros) for _ in range(1024)) + compressor.flush(zlib.Z_SYNC_FLUSH)
     frame = encode_frame(BINARY, payload[:-4], rsv=RSV1, key=KEY)
     for _ in range(connections):
-        with websocket(port) as sock:
+        with websocket(port, offer=OFFER) as sock:
             begun = time.monotonic()
             with suppress(ConnectionError):     # it is closed before all of it is there
                 sock.sendall(frame)
