@@ -172,7 +172,7 @@ def single_bytes(port: int, connections: int) -> Iterator[float]:
     """Send ten messages of a million bytes, each byte in a segment of its own, as fast as they go."""
     frame = encode_frame(BINARY, bytes(1 << 20), key=KEY)
     for _ in range(connections):
-        with websocket(port) as sock:
+        with websocket(port, offer=OFFER) as sock:     # so that the echoes are small
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             begun = time.monotonic()
             for _ in range(10):
