@@ -17,6 +17,7 @@ POSIX = sys.platform != "win32"
 
 # the compiled modules, each with the C sources of which it is the only user
 MODULES = {
+    "admission": [],
     "bounds": [],
     "buffer": [],
     "connection": [],

@@ -3,6 +3,7 @@
 Each module may import those above it, never those below:
 
     bounds      the limits as C numbers
+    admission   who is let in
     buffer      growable bytes
     timers      deadlines by a timing wheel
     waiter      what a task waits on, woken in place

@@ -6,6 +6,7 @@
 
 from libc.stdint cimport uint8_t
 
+from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport Buffer
 from hyperws._core.timers cimport Timed, Timers
@@ -19,8 +20,7 @@ cdef class Driver:
     cdef Timers timers
     cdef readonly object resumed       # a future that is done, for tasks that are woken in place
     cdef readonly set connections      # until the socket is closed and the handler has ended
-    cdef size_t admitted               # how many count for the limits
-    cdef dict addresses                # IP address: how many of them
+    cdef Admission admission
     cdef double now                    # the loop's clock when the present batch began
     cdef Buffer cork                   # what the connection in `corked` was given to send in this batch
     cdef Connection corked
@@ -28,9 +28,6 @@ cdef class Driver:
     cdef bint flushing                 # that end is in sight already
     cdef object drained                # a future for when there are no connections, or None
 
-    cdef bint admits(self, object address)
-    cdef int admit(self, object address) except -1
-    cdef int release(self, object address) except -1
     cdef int add(self, Connection connection) except -1
     cdef int retire(self, Connection connection) except -1
     cdef int fault(self, Connection connection, object error) except -1
@@ -112,8 +109,3 @@ cdef class Drain(SharedOperation):
     cdef Connection connection
     cdef Session session       # whose error is raised if the connection ends before
     cdef bint until_gone
-
-
-cdef bytes NO_ROOM
-
-cpdef tuple describe_peer(object address)

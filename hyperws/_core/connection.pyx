@@ -1,10 +1,10 @@
 from asyncio import CancelledError
-from socket import AF_INET6, inet_pton
 
 from hyperws.errors import ConnectionClosed
 
 cimport cython
 
+from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
@@ -12,13 +12,8 @@ from hyperws._core.buffer cimport (
 from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
-cdef bytes MAPPED = bytes(10) + b"\xff\xff"     # how an IPv4 address starts that is written as an IPv6 one
-
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
-
-# what a connection that is not admitted gets before it is closed, as far as its socket takes it at once
-cdef bytes NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 cdef class Driver:
@@ -32,7 +27,7 @@ cdef class Driver:
         self.timers = Timers(loop, self.connections)
         self.resumed = loop.create_future()
         self.resumed.set_result(None)
-        self.addresses = {}
+        self.admission = Admission(self.bounds)
         self.dirty = []
         self.now = loop.time()
 
@@ -63,29 +58,9 @@ cdef class Driver:
         for connection in list(self.connections):
             connection.abort()
 
-    cdef bint admits(self, object address):
-        """Whether the limits let in one more connection, from `address`."""
-        return (
-            self.admitted < self.bounds.max_connections
-            and self.addresses.get(address, 0) < self.bounds.max_connections_per_address
-        )
-
-    cdef int admit(self, object address) except -1:
-        self.admitted += 1
-        self.addresses[address] = self.addresses.get(address, 0) + 1
-        return 0
-
-    cdef int release(self, object address) except -1:
-        self.admitted -= 1
-        if self.addresses[address] == 1:
-            del self.addresses[address]
-        else:
-            self.addresses[address] -= 1
-        return 0
-
     cdef int add(self, Connection connection) except -1:
         """Keep a connection that already has its session."""
-        self.admit(connection.address)
+        self.admission.admit(connection.address)
         self.connections.add(connection)
         connection.last_read = self.now
         connection.rearm()
@@ -95,7 +70,7 @@ cdef class Driver:
         """Forget a connection whose socket is closed and whose handler has ended."""
         self.timers.disarm(connection)
         self.connections.discard(connection)
-        self.release(connection.address)
+        self.admission.release(connection.address)
         connection.session = None       # they held each other
         if self.drained is not None and not self.connections and not self.drained.done():
             self.drained.set_result(None)
@@ -489,15 +464,3 @@ cdef class Drain(SharedOperation):
 
 
 enable_send(Drain)
-
-
-cpdef tuple describe_peer(object address):
-    """(what it counts as, name) of a peer, for the (host, port, …) that Python gives for it."""
-    if not isinstance(address, tuple):
-        return "unix", "unix"       # a Unix socket's peers have no names
-    host, port = address[:2]
-    if ":" not in host:
-        return host, f"{host}:{port}"
-    packed = inet_pton(AF_INET6, host.partition("%")[0])
-    counted = host if packed.startswith(MAPPED) else packed[:8]     # all of a /64 is one's own
-    return counted, f"[{host}]:{port}"

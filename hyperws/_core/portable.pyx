@@ -13,7 +13,8 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from hyperws._core.connection cimport NO_ROOM, Connection, Driver, describe_peer
+from hyperws._core.admission cimport NO_ROOM, describe_peer
+from hyperws._core.connection cimport Connection, Driver
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -91,7 +92,7 @@ cdef class Portable(Driver):
             if self.bounds.close_timeout != INFINITY:
                 timer = self.loop.call_later(self.bounds.close_timeout, connection.transport.abort)
             self.closing[connection.transport] = timer
-            self.admit(connection.address)  # until its socket is closed it counts like any other
+            self.admission.admit(connection.address)  # until its socket is closed it counts like any other
         else:
             connection.transport.abort()
         connection.transport = None
@@ -116,7 +117,7 @@ class Protocol(asyncio.Protocol):
         if not driver.listening:
             transport.abort()
             return
-        if not driver.admits(host):
+        if not driver.admission.admits(host):
             transport.write(NO_ROOM)
             transport.close()
             return
@@ -176,7 +177,7 @@ class Protocol(asyncio.Protocol):
         if connection is not None:
             connection.lost()
         if self.transport in driver.closing:
-            driver.release(connection.address)
+            driver.admission.release(connection.address)
             timer = driver.closing.pop(self.transport)
             if timer is not None:
                 timer.cancel()

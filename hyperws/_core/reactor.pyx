@@ -6,7 +6,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdint cimport uint8_t, uint16_t
 
-from hyperws._core.connection cimport NO_ROOM, Connection, Driver, describe_peer
+from hyperws._core.admission cimport NO_ROOM, describe_peer
+from hyperws._core.connection cimport Connection, Driver
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -163,7 +164,7 @@ cdef class Reactor(Driver):
                     continue
                 break
             host, client = peer_of(&address)
-            if not self.admits(host):
+            if not self.admission.admits(host):
                 hw_send(fd, <const uint8_t *> NO_ROOM, len(NO_ROOM))
                 close(fd)
                 continue

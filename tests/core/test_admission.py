@@ -1,8 +1,8 @@
-"""What a connection knows of its peer."""
+"""What a peer is called, and what it counts as."""
 
 import pytest
 
-from hyperws._core.connection import describe_peer
+from hyperws._core.admission import describe_peer
 
 
 @pytest.mark.parametrize(
