@@ -1,11 +1,8 @@
 from typing import Self, final
 
-from typing_extensions import disjoint_base
-
 from hyperws._core.bounds import Bounds
 
 @final
-@disjoint_base
 class Admission:
     def __new__(cls, bounds: Bounds) -> Self: ...
 
