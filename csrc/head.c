@@ -2,33 +2,10 @@
 
 #include <string.h>
 
-/* What a byte may be part of. */
-enum { TOKEN = 1, TARGET = 2, VALUE = 4 };
-
-/* RFC 9110: tchar (5.6.2), field-value (5.5: VCHAR, obs-text, SP, HTAB). A target here is any visible ASCII
- * but '#': a fragment never belongs in a request (RFC 9110, 4.2.5). */
-static const uint8_t kinds[256] = {
-    ['\t'] = VALUE, [' '] = VALUE,
-    ['!'] = 7, ['"'] = 6, ['#'] = 5, ['$'] = 7, ['%'] = 7, ['&'] = 7, ['\''] = 7, ['('] = 6, [')'] = 6,
-    ['*'] = 7, ['+'] = 7, [','] = 6, ['-'] = 7, ['.'] = 7, ['/'] = 6,
-    ['0'] = 7, ['1'] = 7, ['2'] = 7, ['3'] = 7, ['4'] = 7, ['5'] = 7, ['6'] = 7, ['7'] = 7, ['8'] = 7, ['9'] = 7,
-    [':'] = 6, [';'] = 6, ['<'] = 6, ['='] = 6, ['>'] = 6, ['?'] = 6, ['@'] = 6,
-    ['A'] = 7, ['B'] = 7, ['C'] = 7, ['D'] = 7, ['E'] = 7, ['F'] = 7, ['G'] = 7, ['H'] = 7, ['I'] = 7,
-    ['J'] = 7, ['K'] = 7, ['L'] = 7, ['M'] = 7, ['N'] = 7, ['O'] = 7, ['P'] = 7, ['Q'] = 7, ['R'] = 7,
-    ['S'] = 7, ['T'] = 7, ['U'] = 7, ['V'] = 7, ['W'] = 7, ['X'] = 7, ['Y'] = 7, ['Z'] = 7,
-    ['['] = 6, ['\\'] = 6, [']'] = 6, ['^'] = 7, ['_'] = 7, ['`'] = 7,
-    ['a'] = 7, ['b'] = 7, ['c'] = 7, ['d'] = 7, ['e'] = 7, ['f'] = 7, ['g'] = 7, ['h'] = 7, ['i'] = 7,
-    ['j'] = 7, ['k'] = 7, ['l'] = 7, ['m'] = 7, ['n'] = 7, ['o'] = 7, ['p'] = 7, ['q'] = 7, ['r'] = 7,
-    ['s'] = 7, ['t'] = 7, ['u'] = 7, ['v'] = 7, ['w'] = 7, ['x'] = 7, ['y'] = 7, ['z'] = 7,
-    ['{'] = 6, ['|'] = 7, ['}'] = 6, ['~'] = 7,
-#define FOUR(byte) [byte] = VALUE, [byte + 1] = VALUE, [byte + 2] = VALUE, [byte + 3] = VALUE
-#define SIXTEEN(byte) FOUR(byte), FOUR(byte + 4), FOUR(byte + 8), FOUR(byte + 12)
-    SIXTEEN(0x80), SIXTEEN(0x90), SIXTEEN(0xA0), SIXTEEN(0xB0),
-    SIXTEEN(0xC0), SIXTEEN(0xD0), SIXTEEN(0xE0), SIXTEEN(0xF0),
-};
+#include "characters.h"
 
 ptrdiff_t hw_head_end(const uint8_t *data, size_t size, size_t *scan) {
-    if (size && !(kinds[data[0]] & TOKEN) && data[0] != '\r') {
+    if (size && !(hw_kinds[data[0]] & HW_TOKEN) && data[0] != '\r') {
         return HW_HEAD_METHOD; /* not HTTP at all, a TLS hello for instance: say so before a line is full */
     }
     size_t at = *scan;
@@ -52,7 +29,7 @@ ptrdiff_t hw_head_end(const uint8_t *data, size_t size, size_t *scan) {
 
 /* The first position from `at` on, before `end`, whose byte is not of `kind`. */
 static inline size_t span(const uint8_t *data, size_t at, size_t end, uint8_t kind) {
-    while (at < end && kinds[data[at]] & kind) {
+    while (at < end && hw_kinds[data[at]] & kind) {
         at++;
     }
     return at;
@@ -64,11 +41,11 @@ static struct hw_span make_span(size_t at, size_t end) {
 
 /* method SP target SP HTTP/1.digit, in the `end` bytes at `data` */
 static int parse_request_line(const uint8_t *data, size_t end, struct hw_head *head) {
-    size_t method = span(data, 0, end, TOKEN);
+    size_t method = span(data, 0, end, HW_TOKEN);
     if (method == 0 || method == end || data[method] != ' ') {
         return HW_HEAD_METHOD;
     }
-    size_t target = span(data, method + 1, end, TARGET);
+    size_t target = span(data, method + 1, end, HW_TARGET);
     if (target == method + 1 || target == end || data[target] != ' ') {
         return HW_HEAD_TARGET;
     }
@@ -91,12 +68,12 @@ static int parse_header(const uint8_t *data, size_t at, size_t end, struct hw_he
     if (data[at] == ' ' || data[at] == '\t') {
         return HW_HEAD_FOLDED;
     }
-    size_t name = span(data, at, end, TOKEN);
+    size_t name = span(data, at, end, HW_TOKEN);
     if (name == at || name == end || data[name] != ':') {
         return HW_HEAD_NAME;
     }
     size_t value = name + 1;
-    if (span(data, value, end, VALUE) != end) {
+    if (span(data, value, end, HW_VALUE) != end) {
         return HW_HEAD_VALUE;
     }
     while (value < end && (data[value] == ' ' || data[value] == '\t')) {
