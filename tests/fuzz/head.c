@@ -4,20 +4,12 @@
  * Input: the room for headers, two cuts, then the head and what may stand behind it.
  */
 #include <assert.h>
+#include "grammar.h"
 #include "head.h"
 #include "input.h"
 
-static int is_token(uint8_t byte) {
-    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
-           (byte && strchr("!#$%&'*+-.^_`|~", byte));
-}
-
 static int is_target(uint8_t byte) {
     return byte > ' ' && byte < 0x7F && byte != '#';
-}
-
-static int is_value(uint8_t byte) {
-    return byte == '\t' || (byte >= ' ' && byte != 0x7F);
 }
 
 static int is_space(uint8_t byte) {
