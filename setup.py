@@ -18,15 +18,18 @@ POSIX = sys.platform != "win32"
 # the compiled modules, each with the C sources of which it is the only user
 MODULES = {
     "admission": [],
+    "body": ["chunked"],
     "bounds": [],
     "buffer": [],
     "connection": [],
     "context": [],
     "deflate": [],
+    "event_writer": [],
     "http": ["head"],
     "http_session": [],
     "inbox": [],
     "message_writer": [],
+    "poll": [],
     "portable": [],
     "timers": ["wheel"],
     "topics": [],

@@ -13,6 +13,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from hyperws.compression import Compression
+from hyperws.content_coding import Gzip
 from hyperws.context import Context
 from hyperws.errors import (
     BadRequest,
@@ -23,8 +24,10 @@ from hyperws.errors import (
     RouteError,
     UsageError,
 )
+from hyperws.forms import Form, Upload
 from hyperws.headers import SEC_WEBSOCKET_KEY, Headers
 from hyperws.limits import Limits
+from hyperws.running import run
 from hyperws.server import Server
 
 __all__ = [
@@ -34,12 +37,16 @@ __all__ = [
     "ConfigurationError",
     "ConnectionClosed",
     "Context",
+    "Form",
+    "Gzip",
     "Headers",
     "HyperwsError",
     "Limits",
     "ListenError",
     "RouteError",
     "Server",
+    "Upload",
     "UsageError",
     "__version__",
+    "run",
 ]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
-from hyperws._core.websocket_session import WebSocketSession
+from hyperws.access_log import log_bad_request, log_request, log_websocket
+from hyperws.compression import Agreement
 from hyperws.context import Context
 from hyperws.errors import BadRequest, ConnectionClosed, UsageError
-from hyperws.handshake import choose_subprotocol
+from hyperws.handshake import choose_subprotocol, parse_subprotocols
+from hyperws.hooks import call, call_chain
 from hyperws.origins import origin_allowed
-from hyperws.response import Response, encode_head, plain
+from hyperws.response import encode_head, plain
 from hyperws.routing import Handler, Route
 
 if TYPE_CHECKING:
@@ -22,45 +26,48 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hyperws")
 
+FAILED = "The server failed to answer."
+EXPECTED = (BadRequest, ConnectionClosed, asyncio.CancelledError)
+"""What may end a handler without being a fault of it."""
+
 
 class Application:
     """Answers the requests of one server, from the moment it starts."""
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
+        self.hooks = server.hooks
         self.loop = loop
         self.negotiator = server.negotiator
+        self.background: set[asyncio.Task[None]] = set()
+        """Hooks that run beside everything else."""
 
     # ------------------------------------------------------------------ called by the core
 
     def request(self, http: HttpSession, request: Request) -> None:
-        """Answer a request, at once or by a handler of its own."""
-        route, params = self.server.router.find(request.path)
-        if request.wants_websocket and (refusal := request.upgrade_refusal()):
-            status, text = refusal
-            headers = {"sec_websocket_version": "13", "upgrade": "websocket"} if status == 426 else {}
-            self.answer(http, request, plain(status, text, **headers), keep_alive=False)
-        elif route is None or not (route.methods or route.serves_websocket):
-            self.answer(http, request, plain(404, f"There is nothing at {request.path}: check the path."))
-        elif request.wants_websocket and route.serves_websocket:
-            self.open_websocket(http, request, route, params)
-        elif handler := route.handler_for(request.method):
-            context = Context(self.server, http, request, params)
-            http.task = self.loop.create_task(self.serve(context, handler))
-            http.task.add_done_callback(partial(self.http_ended, context, http))
-        elif route.serves_websocket and not route.methods:
-            text = "This path speaks WebSocket only: connect to it with ws:// or wss://."
-            self.answer(http, request, plain(426, text, upgrade="websocket"))
-        else:
-            allowed = ", ".join(sorted(route.methods))
-            text = f"{request.method} is not served here: use one of {allowed}."
-            self.answer(http, request, plain(405, text, allow=allowed))
+        """Answer a request, at once or in a task of its own."""
+        try:
+            route, params = self.server.router.find(request.path)
+        except BadRequest as error:
+            self.bad_request(http, error)
+            return
+        context = Context(self.server, http, request, params)
+        if self.server.logs_access:
+            context.began = time.monotonic()
+        if self.hooks.request:
+            self.start(context, self.after_middleware(context, route))
+        elif (coroutine := self.dispatch(context, route)) is not None:
+            self.start(context, coroutine)
+        elif not context.is_websocket:
+            self.http_ended(context, None)
 
     def bad_request(self, http: HttpSession, error: BadRequest) -> None:
         """Answer what can't be served, and close: where the next request begins is unknown."""
         if not http.closed:
             http.write(plain(error.status, error.text).encode())
             http.done(False)
+            if self.server.logs_access:
+                log_bad_request(http.client, error)
 
     def fault(self, client: str, error: BaseException) -> None:
         """Something of the application's raised where nobody else can hear it."""
@@ -72,87 +79,226 @@ class Application:
             "or bound Limits.max_connections"
         )
 
+    # ---------------------------------------------------------------------------- dispatch
+
+    async def after_middleware(self, context: Context, route: Route | None) -> None:
+        if not await call_chain(self.hooks.request, context):
+            return
+        context.keep_headers()
+        if (coroutine := self.dispatch(context, route)) is not None:
+            await coroutine
+
+    def dispatch(self, context: Context, route: Route | None) -> Coroutine[Any, Any, None] | None:
+        """Serve a request at once, or return the coroutine that will."""
+        request = context.request
+        if request.wants_websocket and (refusal := request.upgrade_refusal()):
+            status, text = refusal
+            headers = {"sec-websocket-version": "13", "upgrade": "websocket"} if status == 426 else {}
+            context.http.read_no_more()     # a body of it might be a request in disguise
+            self.answer(context, status, text, headers)
+        elif route is None or not (route.methods or route.serves_websocket):
+            self.answer(context, 404, f"There is nothing at {request.path}: check the path.")
+        elif request.wants_websocket and route.serves_websocket:
+            return self.open_websocket(context, route)
+        elif handler := route.handler_for(request.method):
+            return self.serve(context, handler)
+        elif route.serves_websocket and not route.methods:
+            text = "This path speaks WebSocket only: connect to it with ws:// or wss://."
+            self.answer(context, 426, text, {"upgrade": "websocket"})
+        else:
+            allowed = ", ".join(sorted(route.methods))
+            text = f"{request.method} is not served here: use one of {allowed}."
+            self.answer(context, 405, text, {"allow": allowed})
+        return None
+
+    def answer(self, context: Context, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+        if not context.http.closed:
+            context.start_over(status, text).headers.update(headers or {})
+            context.respond()
+
+    def start(self, context: Context, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine as the task of a request or WebSocket."""
+        if self.hooks.error:
+            coroutine = self.with_error_handler(context, coroutine)
+        session = context.websocket or context.http
+        session.task = self.loop.create_task(coroutine)
+        session.task.add_done_callback(partial(self.ended, context))
+
+    async def with_error_handler(self, context: Context, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coroutine
+        except (BadRequest, ConnectionClosed):
+            raise
+        except Exception as error:
+            self.report(context, error)
+            half_sent = context.head_sent
+            if not context.is_websocket and not half_sent:
+                context.start_over(500, FAILED)
+            for handler in self.hooks.error:
+                await call(handler, context, error)
+            if context.is_websocket:
+                context.close(1011)
+            elif half_sent:
+                context.http.abort()
+
+    def ended(self, context: Context, task: asyncio.Task[None]) -> None:
+        """A handler has returned or raised: go on with the connection accordingly."""
+        session = context.websocket or context.http
+        session.handler_ended()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if context.is_websocket:
+            self.websocket_ended(context, error)
+        else:
+            self.http_ended(context, error)
+
+    def report(self, context: Context, error: BaseException) -> None:
+        logger.error("the handler of %s raised, for %s", context.path, context.client, exc_info=error)
+
     # ------------------------------------------------------------------------------- HTTP
 
-    def answer(
-        self, http: HttpSession, request: Request, response: Response, *, keep_alive: bool = True
-    ) -> None:
-        if http.closed:
-            return
-        keep_alive = keep_alive and request.keep_alive and not self.server.stopping
-        http.write(response.encode(request.minor_version, keep_alive, head_only=request.method == "HEAD"))
-        http.done(keep_alive)
-
     async def serve(self, context: Context, handler: Handler) -> None:
-        """Run the handler of one HTTP request, and send what it left unsent."""
+        """Run the handler of one HTTP request."""
         returned: object = await handler(context)  # type: ignore[func-returns-value]
         if returned is not None:
             raise UsageError("a handler returns nothing: send the response by 'await ctx.send(...)'")
-        context.complete_response()
 
-    def http_ended(self, context: Context, http: HttpSession, task: asyncio.Task[None]) -> None:
-        """A handler has returned or raised: go on with the connection accordingly."""
-        http.handler_ended()
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, ConnectionClosed):
+    def http_ended(self, context: Context, error: BaseException | None) -> None:
+        http = context.http
+        whole = False
+        if not http.closed:
+            try:
+                whole = self.complete(context, error)
+            except Exception as failure:  # of response middleware
+                self.report(context, failure)
+                if not context.head_sent:
+                    http.write(plain(500, FAILED).encode(head_only=context.method == "HEAD"))
+                    http.done(False)
+                else:
+                    http.abort()
+            else:
+                if whole:
+                    http.done(context.keep_alive and not self.server.stopping)
+                else:
+                    http.abort()  # the peer must not take half a response for a whole one
+        elif error is not None and not isinstance(error, EXPECTED):
             self.report(context, error)
-        if http.closed:
-            return
-        if not task.cancelled() and error is None:
-            http.done(context.keep_alive and not self.server.stopping)
-        elif context.head_sent or task.cancelled():
-            http.abort()  # the peer must not take half a response for a whole one
+        if self.server.logs_access:
+            log_request(context, whole=whole)
+
+    def complete(self, context: Context, error: BaseException | None) -> bool:
+        """Send what the handler has left unsent, or what went wrong. Whether the response is a whole one."""
+        if error is None or (isinstance(error, ConnectionClosed) and context.is_event_stream_head):
+            context.complete_response()
+            return True
+        if isinstance(error, asyncio.CancelledError):
+            return False
+        if not isinstance(error, EXPECTED):
+            self.report(context, error)
+        if context.head_sent:
+            return False
+        if isinstance(error, BadRequest):
+            self.answer(context, error.status, error.text)
         else:
-            self.answer(http, context.request, plain(500, "The server failed to answer."), keep_alive=False)
+            context.http.read_no_more()
+            self.answer(context, 500, FAILED)
+        return True
 
     # -------------------------------------------------------------------------- WebSocket
 
-    def open_websocket(
-        self, http: HttpSession, request: Request, route: Route, params: dict[str, str]
-    ) -> None:
-        if not origin_allowed(request.origin, request.host, self.server.origins):
+    def open_websocket(self, context: Context, route: Route) -> Coroutine[Any, Any, None] | None:
+        """Answer a handshake. Returns what is to run in a task, if anything is."""
+        request, server = context.request, self.server
+        if server.stopping:
+            self.answer(context, 503, "The server is going away: try again.")
+            return None
+        if not origin_allowed(request.origin, context.host, server.origins):
             text = (
                 f"A page of {request.origin} may not connect here: "
                 "the server's allowed_origins can let it in."
             )
-            self.answer(http, request, plain(403, text), keep_alive=False)
-            return
+            context.http.read_no_more()
+            self.answer(context, 403, text)
+            return None
         try:
-            subprotocol = choose_subprotocol(request.subprotocols, self.server.supported_subprotocols)
+            context.subprotocol = choose_subprotocol(request.subprotocols, server.supported_subprotocols)
             agreement = self.negotiator.agree(request.extensions)
         except BadRequest as error:
-            self.bad_request(http, error)
+            context.http.read_no_more()
+            self.answer(context, error.status, error.text)
+            return None
+        if self.hooks.upgrade or self.hooks.connected:
+            return self.open_with_hooks(context, route, agreement)
+        self.upgrade(context, agreement)
+        return self.handle_messages(context, route)
+
+    async def open_with_hooks(self, context: Context, route: Route, agreement: Agreement | None) -> None:
+        chosen = context.subprotocol
+        if not await call_chain(self.hooks.upgrade, context) or context.http.closed:
             return
-        head = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-accept": request.accept_key}
-        if subprotocol is not None:
-            head["sec-websocket-protocol"] = subprotocol
+        if context.subprotocol != chosen and not self.is_offered(context, context.subprotocol):
+            raise UsageError(f"the client did not offer the subprotocol {context.subprotocol!r}")
+        self.upgrade(context, agreement, hold=True)
+        for hook in self.hooks.connected:
+            await call(hook, context)
+        if (coroutine := self.handle_messages(context, route)) is not None:
+            await coroutine
+
+    @staticmethod
+    def is_offered(context: Context, subprotocol: str | None) -> bool:
+        offered = context.request.subprotocols
+        return subprotocol is None or (offered is not None and subprotocol in parse_subprotocols(offered))
+
+    def upgrade(self, context: Context, agreement: Agreement | None, hold: bool = False) -> None:
+        """Let the connection be a WebSocket. With `hold`, it is not read until its messages are handled."""
+        headers = dict(context.response.headers) if context.has_response else {}
+        headers["upgrade"], headers["connection"] = "websocket", "Upgrade"
+        headers["sec-websocket-accept"] = context.request.accept_key
+        if context.subprotocol is not None:
+            headers["sec-websocket-protocol"] = context.subprotocol
         if agreement is not None:
-            head["sec-websocket-extensions"] = agreement.encode()
+            headers["sec-websocket-extensions"] = agreement.encode()
         writer, inflater = self.negotiator.writer(agreement), self.negotiator.inflater(agreement)
-        context = Context(self.server, http, request, params, subprotocol)
-        session = http.upgrade(encode_head(101, head), writer, inflater)
-        if http.closed:
-            return
+        head = encode_head(101, headers, context.response.cookies if context.has_response else ())
+        session = context.http.upgrade(head, writer, inflater, hold)
         context.attach_websocket(session)
+        if self.hooks.closed or self.server.logs_access:
+            session.when_retired = partial(self.websocket_retired, context)
+
+    def handle_messages(self, context: Context, route: Route) -> Coroutine[Any, Any, None] | None:
+        session = context.websocket
+        assert session is not None
         if route.on_message is not None:
             session.listen(context, route.on_message)
-        else:
-            assert route.websocket is not None
-            session.queue()
-            session.task = self.loop.create_task(route.websocket(context))
-            session.task.add_done_callback(partial(self.websocket_ended, context, session))
+            return None
+        assert route.websocket is not None
+        session.queue()
+        return route.websocket(context)
 
-    def websocket_ended(self, context: Context, session: WebSocketSession, task: asyncio.Task[None]) -> None:
-        """A handler has returned or raised: close its connection accordingly."""
-        session.handler_ended()
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled():
+    def websocket_ended(self, context: Context, error: BaseException | None) -> None:
+        session = context.websocket
+        assert session is not None
+        if isinstance(error, asyncio.CancelledError):
             session.close(1001, "the handler was cancelled")
-        elif error is None or isinstance(error, ConnectionClosed):
+        elif isinstance(error, ConnectionClosed):
             session.close(1000, "")
-        else:
+        elif error is not None:
             self.report(context, error)
             session.close(1011, "")
+        elif session.inbox is not None:     # on_message functions go on
+            session.close(1000, "")
 
-    def report(self, context: Context, error: BaseException) -> None:
-        logger.error("the handler of %s raised, for %s", context.path, context.client, exc_info=error)
+    def websocket_retired(self, context: Context) -> None:
+        """A WebSocket is closed, and its handler has ended."""
+        if self.server.logs_access:
+            log_websocket(context)
+        if self.hooks.closed:
+            task = self.loop.create_task(self.after_websocket(context))
+            self.background.add(task)
+            task.add_done_callback(self.background.discard)
+
+    async def after_websocket(self, context: Context) -> None:
+        for hook in self.hooks.closed:
+            try:
+                await call(hook, context)
+            except Exception as error:
+                self.report(context, error)

@@ -1,7 +1,8 @@
 """`Context`: what a handler is given.
 
-It is put together from three rooms: `_core.context` has what is called for every message, `exchange` has the
-request and the response, `verbs` has other names for some of it.
+It is put together from rooms, each on top of the one before: `_core.context` has what is called for every
+message, `incoming` the request, `exchange` the response, `streams` responses that take their time, and
+`verbs` other names for some of it.
 """
 
 from __future__ import annotations

@@ -53,6 +53,9 @@ class BadRequest(HyperwsError):
     """A peer's request that can't be served. `status` is the HTTP status that answers it."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
+        super().__init__(status, text)
         self.status = status
         self.text = text
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,113 +1,56 @@
-"""The Python half of `Context`: the request, and the response to it."""
+"""The part of `Context` that puts the response together and sends it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from typing import TYPE_CHECKING, Any, Self
 
-from hyperws._core.context import BaseContext
+from hyperws import jsons
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
-from hyperws.errors import UsageError
-from hyperws.headers import Headers, parse_cookies
+from hyperws.errors import ConnectionClosed, UsageError
+from hyperws.incoming import Incoming
 from hyperws.response import WITHOUT_BODY, Response
 
 if TYPE_CHECKING:
     from hyperws.server import Server
 
 
-class Exchange(BaseContext):
-    """One HTTP request and its response; or one handshake, and the WebSocket that it has become.
-
-    The compiled half has what is called for every message.
-    """
+class Exchange(Incoming):
+    """One HTTP request and its response; or one handshake, and the WebSocket that it has become."""
 
     __slots__ = (
-        "_body",
         "_complete",
         "_head_sent",
-        "_headers",
-        "_http",
+        "_kept_headers",
         "_response",
-        "_state",
+        "aborted",
+        "began",
+        "body_sent",
+        "is_event_stream",
         "keep_alive",
-        "params",
-        "server",
         "subprotocol",
     )
 
-    params: dict[str, str]
-    """What stands for the names of the route's pattern."""
-    server: Server
     keep_alive: bool
     """Whether the connection stays open after the response, once its head has gone out."""
+    began: float
+    """When the request came, by `time.monotonic()`, where the access log is on."""
+    aborted: bool
+    """Whether `abort` was called."""
+    body_sent: int
+    """Bytes of the response's body that were sent."""
     subprotocol: str | None
-    """The WebSocket subprotocol that was agreed on, None where there is none."""
+    """The WebSocket subprotocol that was agreed on, None where there is none. `pre_ws_upgrade` may choose
+    another of those that `request.subprotocols` offers."""
 
-    def __init__(
-        self,
-        server: Server,
-        http: HttpSession,
-        request: Request,
-        params: dict[str, str],
-        subprotocol: str | None = None,
-    ) -> None:
-        super().__init__(request, http.client, server.topics)
-        self.server = server
-        self.params = params
-        self.subprotocol = subprotocol
-        self._http = http
-        self._body = request.body or b""
-        self._headers: Headers | None = None
+    def __init__(self, server: Server, http: HttpSession, request: Request, params: dict[str, str]) -> None:
+        super().__init__(server, http, request, params)
         self._response: Response | None = None
-        self._state: dict[str, Any] | None = None
-        self._head_sent = False
-        self._complete = False
-        self.keep_alive = False
-
-    # ----------------------------------------------------------------------------- the request
-
-    @property
-    def method(self) -> str:
-        """The request's method, as in "GET"."""
-        return self.request.method
-
-    @property
-    def path(self) -> str:
-        """The path of the request, percent escapes decoded."""
-        return unquote(self.request.path)
-
-    @property
-    def headers(self) -> Headers:
-        """The request's headers, by name in any letter case."""
-        if self._headers is None:
-            self._headers = Headers(self.request.header_lines())
-        return self._headers
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The query of the request's URL; of a name that comes several times, the last value."""
-        return dict(parse_qsl(self.request.query, keep_blank_values=True))
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The request's cookies (RFC 6265), without those that can't be read."""
-        return parse_cookies("; ".join(self.headers.getall("cookie")))
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """A dict for whatever the application wants to keep with this connection or request."""
-        if self._state is None:
-            self._state = {}
-        return self._state
-
-    def take_body(self) -> bytes:
-        """The request's body the first time, b"" after that."""
-        body, self._body = self._body, b""
-        return body
-
-    # ---------------------------------------------------------------------------- the response
+        self._kept_headers: dict[str, str] | None = None
+        self._head_sent = self._complete = self.aborted = self.is_event_stream = self.keep_alive = False
+        self.body_sent = 0
+        self.subprotocol = None
 
     @property
     def response(self) -> Response:
@@ -116,13 +59,28 @@ class Exchange(BaseContext):
             self._response = Response()
         return self._response
 
+    @property
+    def has_response(self) -> bool:
+        """Whether anything was prepared for a response."""
+        return self._response is not None
+
     def unsent_response(self, method: str) -> Response:
         """The response, for a `method` that changes its head. Raises UsageError once that has gone out."""
         if self.is_websocket:
             raise UsageError(f"{method}() is for HTTP responses: a WebSocket's head has gone out already")
         if self._head_sent:
+            if self.http.closed:
+                raise ConnectionClosed(1006)
             raise UsageError(f"{method}() comes too late: call it before the first send() or send_body()")
         return self.response
+
+    def abort(self) -> Self:
+        """Stop here: no further middleware, hook or handler is called, and what the response was given so far
+        is what the client gets. A handshake is refused with it."""
+        self.aborted = True
+        return self
+
+    # ------------------------------------------------------------------------ whole responses
 
     def respond(self, body: str | bytes | None = None) -> Awaitable[None]:
         """Send the whole HTTP response, with `body` where one is given. Raises UsageError the second time."""
@@ -131,8 +89,40 @@ class Exchange(BaseContext):
             response.set_body(body)
         self._start_response()
         self._complete = True
+        if self.server.gzipping is not None:
+            response.compress(self.server.gzipping, self.headers.get("accept-encoding", ""))
+        self.body_sent = len(response.body) if self.has_body else 0
         version, head_only = self.request.minor_version, self.method == "HEAD"
-        return self._http.write(response.encode(version, self.keep_alive, head_only=head_only))
+        return self.http.write(response.encode(version, self.keep_alive, head_only=head_only))
+
+    def text(self, text: str, status: int | None = None) -> Awaitable[None]:
+        """Send a response of plain text."""
+        return self._respond_as("text/plain; charset=utf-8", text, status)
+
+    def html(self, html: str, status: int | None = None) -> Awaitable[None]:
+        """Send a page."""
+        return self._respond_as("text/html; charset=utf-8", html, status)
+
+    def json(self, value: Any, status: int | None = None) -> Awaitable[None]:
+        """Send a value as JSON, by msgspec where that is installed. Raises UsageError where it has none."""
+        return self._respond_as("application/json", jsons.encode(value), status)
+
+    def redirect(self, location: str, status: int = 302) -> Awaitable[None]:
+        """Send the client to another URL: 303 has it GET that one, 307 and 308 keep its method, 301 and 308
+        are for good (RFC 9110, section 15.4)."""
+        if status not in (301, 302, 303, 307, 308):
+            raise UsageError(f"{status!r} is no redirect: use 301, 302, 303, 307 or 308")
+        self.unsent_response("redirect").set_header("location", location)
+        return self._respond_as("text/plain; charset=utf-8", f"This is at {location}\n", status)
+
+    def _respond_as(self, content_type: str, body: str | bytes, status: int | None) -> Awaitable[None]:
+        response = self.unsent_response("send")
+        if status is not None:
+            response.set_status(status)
+        response.headers.setdefault("content-type", content_type)
+        return self.respond(body)
+
+    # ------------------------------------------------------------------------------- in pieces
 
     def send_chunk(self, chunk: bytes) -> Awaitable[None]:
         """Send a piece of the HTTP response's body, after the head if that has not gone out yet."""
@@ -141,11 +131,12 @@ class Exchange(BaseContext):
         data = b""
         if not self._head_sent:
             self._start_response()
-            self.keep_alive = self.keep_alive and self._is_chunked
+            self.keep_alive = self.keep_alive and self.is_chunked
             data = self.response.head(None, self.request.minor_version, self.keep_alive)
-        if chunk and self._has_body:
-            data += b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._is_chunked else chunk
-        return self._http.write(data)
+        if chunk and self.has_body:
+            self.body_sent += len(chunk)
+            data += b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.is_chunked else chunk
+        return self.http.write(data)
 
     def complete_response(self) -> None:
         """Send what the handler left unsent, once it has returned."""
@@ -153,25 +144,46 @@ class Exchange(BaseContext):
             self.respond()
         elif not self._complete:
             self._complete = True
-            if self._is_chunked and self._has_body:
-                self._http.write(b"0\r\n\r\n")
+            if self.is_chunked and self.has_body:
+                self.http.write(b"0\r\n\r\n")
 
     @property
-    def _is_chunked(self) -> bool:
+    def is_chunked(self) -> bool:
         """HTTP/1.0 knows no chunks: there the end of a stream is the end of the connection."""
         return self.request.minor_version == 1
 
-    def _start_response(self) -> None:
-        self._head_sent = True
-        self.keep_alive = self.request.keep_alive and not self.server.stopping
+    @property
+    def has_body(self) -> bool:
+        """Whether a body goes out behind the head (RFC 9112, section 6.3)."""
+        return self.method != "HEAD" and self.response.status not in WITHOUT_BODY
 
     @property
     def head_sent(self) -> bool:
         return self._head_sent
 
     @property
-    def _has_body(self) -> bool:
-        return self.method != "HEAD" and self.response.status not in WITHOUT_BODY
+    def is_event_stream_head(self) -> bool:
+        """Whether the head of an event stream was sent, to a client that wants no more of it."""
+        return self.is_event_stream and not self.has_body
 
-    def http_closed(self) -> bool:
-        return self._http.closed
+    def _start_response(self) -> None:
+        """The head goes out now."""
+        self.server.hooks.answered(self)
+        self._head_sent = True
+        self.keep_alive = (
+            self.request.keep_alive and self.http.may_keep_alive and not self.server.stopping
+        )
+
+    # -------------------------------------------------------------------- for the application
+
+    def keep_headers(self) -> None:
+        """What middleware has set by now is in every answer, also where the handler fails."""
+        if self._response is not None:
+            self._kept_headers = dict(self._response.headers)
+
+    def start_over(self, status: int, text: str) -> Response:
+        """Drop what was prepared for a response that says what went wrong. It can still be changed."""
+        self._response = response = Response(status)
+        response.headers.update(self._kept_headers or {})
+        response.set_body(text + "\n")
+        return response

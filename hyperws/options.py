@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import struct
 import sys
 from typing import Literal, Self, TypedDict, Unpack
 
 from hyperws.checks import is_int
 from hyperws.compression import Compression, Negotiator
+from hyperws.content_coding import Gzip
 from hyperws.errors import ConfigurationError, UsageError
 from hyperws.limits import Limits
 from hyperws.listening import SocketOption
 from hyperws.origins import AllowedOrigins, checked_origins
 from hyperws.response import TOKEN
+from hyperws.tls import Certificate, File
 
 
 class Options(TypedDict, total=False):
@@ -36,6 +39,9 @@ class Options(TypedDict, total=False):
     allowed_origins: list[str] | Literal["*"]
     subprotocols: list[str]
     compression: bool | Compression
+    gzip: bool | Gzip
+    tls: ssl.SSLContext | tuple[File, File] | File
+    access_log: bool
     driver: Literal["reactor", "portable"]
 
 
@@ -55,6 +61,9 @@ class Configurable:
         self.origins: AllowedOrigins = None
         self.supported_subprotocols: tuple[str, ...] = ()
         self.negotiator = Negotiator(None, sys.maxsize)
+        self.gzipping: Gzip | None = None
+        self.logs_access = False
+        self.certificate: Certificate | None = None
         self._started = False
         self._host = "127.0.0.1"
         self._port = 60000
@@ -66,7 +75,7 @@ class Configurable:
         self._ws_buffer_size = 65536
         self._http_buffer_size = 16384
         self._limits = Limits()
-        self._driver_name = "reactor" if sys.platform != "win32" else "portable"
+        self._driver_name: str | None = None
         for name, value in options.items():
             if name not in Options.__annotations__:
                 known = ", ".join(Options.__annotations__)
@@ -199,6 +208,38 @@ class Configurable:
         self._check(valid, "compression takes True, False or a Compression(...)", compression)
         settings = Compression() if compression is True else compression or None
         self.negotiator = Negotiator(settings, self.negotiator.fragment_size)
+        return self
+
+    def gzip(self, gzip: bool | Gzip) -> Self:
+        """Compress HTTP responses of text for clients that accept it, where it pays.
+
+        Leave it off, the default, where a response holds a secret beside something that an attacker may have
+        chosen. What is streamed is never compressed.
+        """
+        self._check(isinstance(gzip, (bool, Gzip)), "gzip takes True, False or a Gzip(...)", gzip)
+        self.gzipping = Gzip() if gzip is True else gzip or None
+        return self
+
+    def tls(
+        self, certificate: ssl.SSLContext | tuple[File, File] | File, keyfile: File | None = None
+    ) -> Self:
+        """Speak https and wss alone: `tls("chain.pem", "key.pem")`, or with an SSLContext of the
+        application's, which decides about all else, SNI for instance.
+
+        With files, http/1.1 is the only protocol that is negotiated (ALPN), and `reload_tls` reads them
+        again. TLS takes the portable driver. Raises ConfigurationError for files that can't be used.
+        """
+        self._check()
+        if isinstance(certificate, tuple):
+            certificate, keyfile = certificate
+        self.certificate = Certificate(certificate, keyfile)
+        return self
+
+    def access_log(self, enabled: bool) -> Self:
+        """Write a line for every request and every closed WebSocket to the logger "hyperws.access", at the
+        level INFO. Default: False."""
+        self._check(isinstance(enabled, bool), "access_log takes True or False", enabled)
+        self.logs_access = enabled
         return self
 
     def driver(self, name: Literal["reactor", "portable"]) -> Self:

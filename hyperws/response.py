@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
+from hyperws.content_coding import Gzip, accepts_gzip, is_compressible, vary
 from hyperws.errors import UsageError
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
@@ -18,11 +20,12 @@ FRAMING = ("connection", "content-length", "keep-alive", "trailer", "transfer-en
 class Response:
     """A response as it is put together; bytes once it is sent."""
 
-    __slots__ = ("body", "headers", "is_text", "status")
+    __slots__ = ("body", "cookies", "headers", "is_text", "status")
 
     def __init__(self, status: int = 200, body: bytes = b"") -> None:
         self.status = status
         self.headers: dict[str, str] = {}
+        self.cookies: list[str] = []    # values of Set-Cookie, the only header that can't be joined
         self.body = body
         self.is_text = False    # whether the body was given as a str
 
@@ -76,8 +79,7 @@ class Response:
             elif minor_version == 1:
                 lines["transfer-encoding"] = "chunked"
         if self.body or length is None:
-            kind = "text/plain; charset=utf-8" if self.is_text else "application/octet-stream"
-            lines.setdefault("content-type", kind)
+            lines.setdefault("content-type", self.content_type)
         lines.setdefault("date", http_date())
         options = ["upgrade"] if "upgrade" in lines else []     # RFC 9110, section 7.8
         if not keep_alive:
@@ -86,21 +88,47 @@ class Response:
             options.append("keep-alive")
         if options:
             lines["connection"] = ", ".join(options)
-        return encode_head(self.status, lines)
+        return encode_head(self.status, lines, self.cookies)
 
     def encode(self, minor_version: int = 1, keep_alive: bool = False, *, head_only: bool = False) -> bytes:
         """The whole response; `head_only` for the answer to a HEAD request."""
         head = self.head(len(self.body), minor_version, keep_alive)
         return head if head_only or self.status in WITHOUT_BODY else head + self.body
 
+    def compress(self, gzip: Gzip, accept_encoding: str) -> None:
+        """Compress the body where it pays and an Accept-Encoding header takes it."""
+        if (
+            len(self.body) < gzip.threshold
+            or "content-encoding" in self.headers
+            or self.status == 206
+            or not is_compressible(self.content_type)
+        ):
+            return
+        vary(self.headers, "accept-encoding")
+        if not accepts_gzip(accept_encoding):
+            return
+        compressed = gzip.compress(self.body)
+        if len(compressed) < len(self.body):
+            self.headers["content-type"] = self.content_type
+            self.body = compressed
+            self.headers["content-encoding"] = "gzip"
+            if self.headers.get("etag", "W/").startswith('"'):
+                self.headers["etag"] = "W/" + self.headers["etag"]  # other bytes, the same meaning
 
-def encode_head(status: int, headers: dict[str, str]) -> bytes:
+    @property
+    def content_type(self) -> str:
+        default = "text/plain; charset=utf-8" if self.is_text else "application/octet-stream"
+        return self.headers.get("content-type", default)
+
+
+def encode_head(status: int, headers: dict[str, str], cookies: Sequence[str] = ()) -> bytes:
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
     lines = [f"HTTP/1.1 {status} {phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"set-cookie: {cookie}" for cookie in cookies]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 

@@ -7,27 +7,25 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Self, Unpack
 
 from hyperws._core.connection import Driver
+from hyperws._core.context import publish
 from hyperws._core.portable import Portable
 from hyperws._core.topics import Topics
+from hyperws._core.websocket_session import WebSocketSession
 from hyperws.application import Application
 from hyperws.context import Context
-from hyperws.errors import ConfigurationError, RouteError, UsageError
+from hyperws.errors import ConfigurationError, UsageError
+from hyperws.hooks import call
+from hyperws.incoming import Incoming
 from hyperws.listening import listen_tcp, listen_unix
-from hyperws.options import Configurable, Options
-from hyperws.routing import Handler, MessageCallback, Router, parse_pattern
-from hyperws.signals import StopSignals
-
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not on Windows
-    from asyncio import new_event_loop
+from hyperws.options import Options
+from hyperws.routes import Routable
+from hyperws.running import run
 
 if sys.platform != "win32":
     from hyperws._core.reactor import Reactor
@@ -37,10 +35,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hyperws")
 
-HandlerType = TypeVar("HandlerType", bound=Handler)
+GOODBYES = 1000  # WebSockets a second that are closed when the server stops
+GOODBYE_BATCH = 10
 
 
-class Server(Configurable):
+class Server(Routable):
     """Serves WebSockets and HTTP on one port.
 
     Every option is a chainable method: `Server(port=1)` is `Server().port(1)`. All of them must be set before
@@ -49,74 +48,12 @@ class Server(Configurable):
 
     def __init__(self, *unnamed: object, **options: Unpack[Options]) -> None:
         super().__init__(*unnamed, **options)
-        self.router = Router()
         self.topics = Topics()
         self._driver: Driver | None = None
         self._sockets: list[socket.socket] = []
         self._stopping: asyncio.Task[None] | None = None
-        self._ended: asyncio.Future[None] | None = None
-
-    # ------------------------------------------------------------------------------- routes
-
-    @overload
-    def route(
-        self,
-        pattern: str,
-        handler: None = None,
-        *,
-        methods: list[str] | None = None,
-        websocket: bool | None = None,
-        on_message: None = None,
-    ) -> Callable[[HandlerType], HandlerType]: ...
-
-    @overload
-    def route(
-        self,
-        pattern: str,
-        handler: Handler,
-        *,
-        methods: list[str] | None = None,
-        websocket: bool | None = None,
-    ) -> Self: ...
-
-    @overload
-    def route(self, pattern: str, *, on_message: MessageCallback) -> Self: ...
-
-    def route(
-        self,
-        pattern: str,
-        handler: Handler | None = None,
-        *,
-        methods: list[str] | None = None,
-        websocket: bool | None = None,
-        on_message: MessageCallback | None = None,
-    ) -> Any:
-        """Serve a path: `/a`, `/a/{name}`, `/a/{name:regex}`, or with a last `{rest:path}` all below it.
-
-        `handler` is `async def handler(ctx)`, for WebSockets and plain HTTP alike; `websocket=True` or False
-        gives it only one of the two, and `methods` only these HTTP methods (and no WebSocket, unless that is
-        True). `on_message` is a plain `def on_message(ctx, message)` that is called for each message as it is
-        read: the fastest form. Without either this is a decorator.
-
-        Static parts win over dynamic ones, those over regexes. Raises RouteError for a bad or duplicate one.
-        """
-        if callable(pattern):
-            raise RouteError("a route has a path: write @server.route('/path') above the function")
-        if on_message is not None:
-            if handler is not None or methods is not None or websocket is False:
-                raise RouteError(f"{pattern!r}: on_message serves the WebSocket by itself: use it alone")
-            self.router.add_callback(pattern, on_message)
-            return self
-        if handler is not None:
-            self.router.add(pattern, handler, methods, websocket)
-            return self
-        parse_pattern(pattern)  # a bad one is told here, not at the function below
-
-        def decorator(function: HandlerType) -> HandlerType:
-            self.router.add(pattern, function, methods, websocket)
-            return function
-
-        return decorator
+        self._stopped: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # ------------------------------------------------------------------------------- groups
 
@@ -130,7 +67,12 @@ class Server(Configurable):
         """
         if exclude is not None and not isinstance(exclude, Context):
             raise UsageError(f"exclude takes a Context, not {type(exclude).__name__}")
-        return self.topics.publish(topic, message, None if exclude is None else exclude.websocket, compress)
+        return publish(self.topics, topic, message, exclude, compress)
+
+    def seen_by_client(self, context: Incoming) -> tuple[str, str, str | None]:
+        """(client, scheme, host) of a request, as its client has them."""
+        scheme = "http" if self.certificate is None else "https"
+        return context.http.client, scheme, context.request.host
 
     # --------------------------------------------------------------------------------- life
 
@@ -143,26 +85,37 @@ class Server(Configurable):
         return (name, 0) if isinstance(name, str) else (name[0], name[1])
 
     async def start(self) -> None:
-        """Listen, and serve in the running event loop until `stop`. Raises ListenError."""
+        """Listen, and serve in the running event loop until `stop`.
+
+        Raises ListenError, and what an `on_startup` function raises.
+        """
         if self._started:
             raise UsageError("the server has started already")
-        driver = self._make_driver(asyncio.get_running_loop())
+        self._loop = loop = asyncio.get_running_loop()
+        driver = self._make_driver(loop)
+        self._driver, self._started, self._stopping = driver, True, None
+        self._stopped = loop.create_future()
+        started_up = False
         try:
+            for function in self.hooks.startup:
+                await call(function)
+            started_up = True
             self._sockets = self._listen()
-            self._driver, self._started, self._stopping = driver, True, None
-            self._ended = asyncio.get_running_loop().create_future()
             if (starting := driver.start(self._sockets)) is not None:
                 await starting
         except BaseException:
             driver.stop_listening()
             self._close(driver)
+            if started_up:
+                await self._shut_down()
             raise
 
     async def stop(self, grace: float | None = None) -> None:
-        """Stop listening, close WebSockets with 1001, let requests and handlers end, then cut off the rest.
+        """Stop listening, let requests and handlers end, close WebSockets with 1001, then cut off the rest.
 
-        `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given. A handler that calls
-        this is cut off like any other.
+        `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given. WebSockets are
+        closed a thousand a second, or faster where half the grace would not be enough, so that clients which
+        connect again don't come all at once. A handler that calls this is cut off like any other.
         """
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, (int, float))):
             raise UsageError(f"grace takes seconds or None, not {grace!r}")
@@ -174,21 +127,52 @@ class Server(Configurable):
             self._stopping = asyncio.create_task(self._stop(self._driver, grace))
         await asyncio.shield(self._stopping)
 
+    def shutdown(self) -> None:
+        """Have a running server stop, as `stop` does, from any thread. Returns at once."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.stop()))
+
     @property
     def stopping(self) -> bool:
         """Whether `stop` has been called since the server started."""
         return self._stopping is not None
 
+    async def wait_stopped(self) -> None:
+        """Wait until a server that has started is stopped, whoever does it."""
+        if self._stopped is not None:
+            await asyncio.shield(self._stopped)
+
     async def _stop(self, driver: Driver, grace: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        ends_at = None if grace is None else loop.time() + grace
         try:
             driver.stop_listening()
             self._close_listeners()
-            for connection in list(driver.connections):
-                connection.session.go_away()
-            if not await ends_within(driver.wait_drained(), grace):
+            drained = driver.wait_drained()
+            await self._say_goodbye(driver, grace)
+            if not await ends_within([drained], ends_at and ends_at - loop.time()):
                 await self._cut_off(driver)
+            if background := self._app.background:
+                await ends_within(background, ends_at and max(ends_at - loop.time(), 1.0))
+            await self._shut_down()
         finally:
             self._close(driver)
+
+    async def _say_goodbye(self, driver: Driver, grace: float | None) -> None:
+        websockets = []
+        for connection in list(driver.connections):
+            if isinstance(connection.session, WebSocketSession):
+                websockets.append(connection.session)
+            else:
+                connection.session.go_away()
+        seconds = len(websockets) / GOODBYES
+        if grace is not None:
+            seconds = min(seconds, grace / 2)
+        for at in range(0, len(websockets), GOODBYE_BATCH):
+            if at:
+                await asyncio.sleep(seconds * GOODBYE_BATCH / len(websockets))
+            for session in websockets[at:at + GOODBYE_BATCH]:
+                session.go_away()
 
     async def _cut_off(self, driver: Driver) -> None:
         """End what did not end by itself."""
@@ -196,10 +180,17 @@ class Server(Configurable):
         for connection in driver.connections:
             if connection.session.task is not None:
                 connection.session.task.cancel()
-        if not await ends_within(driver.wait_drained(), 1.0):
+        if not await ends_within([driver.wait_drained()], 1.0):
             for connection in driver.connections:
                 task = connection.session.task
                 logger.error("a handler went on after it was cancelled, and is left behind: %r", task)
+
+    async def _shut_down(self) -> None:
+        for function in reversed(self.hooks.shutdown):
+            try:
+                await call(function)
+            except Exception as error:
+                logger.error("%r raised while the server stopped", function, exc_info=error)
 
     def _close_listeners(self) -> None:
         if self._unix_socket is not None and self._sockets:
@@ -213,8 +204,8 @@ class Server(Configurable):
         self._close_listeners()
         driver.close()
         self._driver, self._started = None, False
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -226,40 +217,31 @@ class Server(Configurable):
         await self.stop()
 
     def run(self, *, on_listening: Callable[[], None] | None = None) -> None:
-        """Serve until SIGINT or SIGTERM, then stop gracefully; a second signal ends the process at once.
+        """Serve until SIGINT or SIGTERM, as `hyperws.run` does for any number of servers."""
+        run(self, on_listening=on_listening)
 
-        `on_listening` is called once connections are accepted; `address` tells where. Uses uvloop where it is
-        installed. Raises ListenError, and UsageError inside a running event loop.
+    def reload_tls(self) -> None:
+        """Read the files of `tls` again, for the handshakes from now on. `run` does so at SIGHUP.
+
+        Raises ConfigurationError where they can't be used, and keeps the certificate then.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise UsageError("run() has an event loop of its own: inside a running one use 'await start()'")
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._serve_until_signal(on_listening))
-
-    async def _serve_until_signal(self, on_listening: Callable[[], None] | None) -> None:
-        async with self:
-            asked, ended = asyncio.get_running_loop().create_future(), self._ended
-            assert ended is not None
-            with StopSignals(asked):
-                logger.info("listening on %s", self.address)
-                if on_listening is not None:
-                    on_listening()
-                await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
-                await self.stop()
+        if self.certificate is None:
+            raise UsageError("the server has no certificate: give it one by tls(certfile, keyfile)")
+        self.certificate.reload()
 
     def _make_driver(self, loop: asyncio.AbstractEventLoop) -> Driver:
-        name = os.environ.get("HYPERWS_DRIVER") or self._driver_name
-        app = Application(self, loop)
+        default = "portable" if sys.platform == "win32" or self.certificate is not None else "reactor"
+        name = os.environ.get("HYPERWS_DRIVER") or self._driver_name or default
+        app = self._app = Application(self, loop)
         if name == "portable":
-            return Portable(loop, self._limits, app, self._nodelay, self._backlog)
+            tls = None if self.certificate is None else self.certificate.context
+            return Portable(loop, self._limits, app, self._nodelay, self._backlog, tls)
         if name != "reactor":
             raise ConfigurationError(f"HYPERWS_DRIVER is 'reactor' or 'portable', not {name!r}")
         if sys.platform == "win32":
             raise ConfigurationError("the reactor needs epoll or kqueue: use the portable driver on Windows")
+        if self.certificate is not None:
+            raise ConfigurationError("the reactor has no TLS: leave the driver to the server")
         return Reactor(loop, self._limits, app, self._http_buffer_size, self._ws_buffer_size)
 
     def _listen(self) -> list[socket.socket]:
@@ -268,7 +250,7 @@ class Server(Configurable):
         return listen_tcp(self._host, self._port, self._backlog, self._tcp_options)
 
 
-async def ends_within(future: asyncio.Future[None], seconds: float | None) -> bool:
-    """Whether a future was done within so many seconds."""
-    done, _ = await asyncio.wait([future], timeout=seconds)
-    return bool(done)
+async def ends_within(futures: Iterable[asyncio.Future[None]], seconds: float | None) -> bool:
+    """Whether futures were done within so many seconds."""
+    _, pending = await asyncio.wait(futures, timeout=seconds)
+    return not pending

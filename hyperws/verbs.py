@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Any, Self
 
 from hyperws.errors import ConnectionClosed
-from hyperws.exchange import Exchange
+from hyperws.streams import Streams
 
 
-class Verbs(Exchange):
+class Verbs(Streams):
     """Part of Context."""
 
     __slots__ = ()
@@ -25,9 +25,9 @@ class Verbs(Exchange):
     async def get_request_body(self) -> bytes:
         """WebSocket: the next message as bytes, b"" once the connection has ended (and for an empty message:
         `async for` tells them apart). HTTP: the whole body, b"" after that, so that a loop over messages ends
-        there too."""
+        there too; it raises as `body()` does."""
         if not self.is_websocket:
-            return self.take_body()
+            return await self.whole_body()
         try:
             message = await self.receive()
         except ConnectionClosed:

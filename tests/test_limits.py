@@ -50,7 +50,7 @@ def serve(handler=None, **limits):
 
     @server.route("/", methods=["GET", "POST"])
     async def page(ctx):
-        await ctx.send(f"{len(ctx.headers)} headers and {len(ctx.request.body)} bytes")
+        await ctx.send(f"{len(ctx.headers)} headers and {len(await ctx.get_request_body())} bytes")
 
     @server.route("/echo")
     async def echo(ctx):

@@ -7,14 +7,16 @@ Each module may import those above it, never those below:
     buffer      growable bytes
     timers      deadlines by a timing wheel
     waiter      what a task waits on, woken in place
-    http        request heads (no I/O)
+    topics      who gets what is published
+    http, body  request heads and bodies (no I/O)
     deflate     compressed payloads (no I/O)
     websocket   frames to messages (no I/O)
     message_writer    messages to frames (no I/O)
+    event_writer      messages to Server-Sent Events (no I/O)
+    poll        a subscriber that takes one message
     connection  one socket's bytes, flow control and deadlines; what a driver must provide
-    inbox       the receive queue of one WebSocket
+    inbox       the receive queue of one WebSocket or request body
     http_session, websocket_session   the two protocols, on a connection
-    topics      who gets what is published
     context     the compiled half of hyperws.Context
     reactor     the driver on a poller of its own
     portable    the driver on asyncio transports

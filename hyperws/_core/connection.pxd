@@ -10,6 +10,7 @@ from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport Buffer
 from hyperws._core.timers cimport Timed, Timers
+from hyperws._core.topics cimport Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
 
 
@@ -42,9 +43,10 @@ cdef class Driver:
     cdef int disconnect(self, Connection connection) except -1
 
 
-cdef class Session:
+cdef class Session(Subscriber):
     cdef readonly Connection connection
     cdef public object task            # the handler's task while it runs, or None
+    cdef public object when_retired    # called without arguments when all has ended, or None
 
     cdef size_t feed(self, uint8_t *data, size_t size) except? 0
     cdef int end_of_input(self) except -1
@@ -67,11 +69,13 @@ cdef class Connection(Timed):
     cdef Buffer out
     cdef Buffer unread                 # the rest of a read, for when the session takes more
     cdef double last_read
+    cdef double reading_since          # when reading began or was resumed
     cdef double last_progress          # when the peer was last seen to take something, and not all of it
     cdef size_t held                   # what the socket held at that time or at the last look
     cdef double gone_at                # when the socket was closed
     cdef bint gone
     cdef bint starting                 # its handler is being started
+    cdef bint input_ended              # the peer sends no more bytes
     cdef bint paused                   # nothing is read for now
     cdef bint resuming                 # the turn of `unread` is scheduled
     cdef bint blocked                  # the socket takes nothing for now
@@ -97,6 +101,7 @@ cdef class Connection(Timed):
     cdef int look_for_progress(self, double now) except -1
     cdef int pause_reading(self) except -1
     cdef int resume_reading(self) except -1
+    cdef int put_back(self, Buffer *data) except -1
     cdef int finish(self) except -1
     cdef int finish_politely(self) except -1
     cdef int abort(self) except -1

@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop, Future, Task
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from socket import socket
 from typing import Any, Self, final
 
@@ -7,6 +7,7 @@ from typing_extensions import disjoint_base
 
 from hyperws._core.bounds import Bounds
 from hyperws._core.timers import Timed
+from hyperws._core.topics import Subscriber
 from hyperws._core.waiter import SharedOperation
 from hyperws.application import Application
 from hyperws.limits import Limits
@@ -32,8 +33,9 @@ class Driver:
     def end_of_turn(self) -> None: ...
 
 @disjoint_base
-class Session:
+class Session(Subscriber):
     task: Task[Any] | None
+    when_retired: Callable[[], object] | None
     @property
     def connection(self) -> Connection: ...
     def handler_ended(self) -> None: ...

@@ -10,6 +10,7 @@ from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
 )
 from hyperws._core.timers cimport Timed, Timers
+from hyperws._core.topics cimport Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
@@ -62,7 +63,7 @@ cdef class Driver:
         """Keep a connection that already has its session."""
         self.admission.admit(connection.address)
         self.connections.add(connection)
-        connection.last_read = self.now
+        connection.last_read = connection.reading_since = self.now
         connection.rearm()
         return 0
 
@@ -71,7 +72,9 @@ cdef class Driver:
         self.timers.disarm(connection)
         self.connections.discard(connection)
         self.admission.release(connection.address)
-        connection.session = None       # they held each other
+        retired, connection.session = connection.session, None      # they held each other
+        if retired.when_retired is not None:
+            retired.when_retired()
         if self.drained is not None and not self.connections and not self.drained.done():
             self.drained.set_result(None)
         return 0
@@ -127,7 +130,7 @@ cdef class Driver:
         raise NotImplementedError
 
 
-cdef class Session:
+cdef class Session(Subscriber):
     """What a connection speaks at present."""
 
     def handler_ended(self):
@@ -215,6 +218,7 @@ cdef class Connection(Timed):
 
     cdef int end_of_input(self) except -1:
         cdef Session session = self.session
+        self.input_ended = True
         if self.discarding:
             self.pause_reading()
             self.finish()       # what is still to be sent may be wanted all the same
@@ -376,14 +380,25 @@ cdef class Connection(Timed):
         return 0
 
     cdef int resume_reading(self) except -1:
-        if self.paused and buffer_size(&self.unread):
+        if self.paused and (buffer_size(&self.unread) or self.input_ended):
             if not self.resuming:
                 self.resuming = True
                 self.driver.loop.call_soon(self.take_unread)
         elif self.paused:
             self.paused = False
+            self.reading_since = self.driver.loop.time()
             if not self.gone:
                 self.driver.watch(self)
+        return 0
+
+    cdef int put_back(self, Buffer *data) except -1:
+        """Take over bytes that were read too early. They have their turn when reading is resumed."""
+        if self.gone:
+            buffer_free(data)
+            return 0
+        self.pause_reading()
+        self.unread = data[0]
+        data[0] = Buffer(NULL, 0, 0, 0)
         return 0
 
     def take_unread(self):
@@ -391,10 +406,12 @@ cdef class Connection(Timed):
         cdef Buffer rest = self.unread
         self.unread = Buffer(NULL, 0, 0, 0)
         self.resuming = self.paused = False
-        self.driver.now = self.driver.loop.time()
+        self.driver.now = self.reading_since = self.driver.loop.time()
         try:
             self.received(buffer_start(&rest), buffer_size(&rest))
-            if not self.gone:
+            if self.input_ended:
+                self.end_of_input()
+            elif not self.gone:
                 self.driver.watch(self)
         except (Exception, CancelledError) as error:
             self.driver.fault(self, error)

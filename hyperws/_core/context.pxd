@@ -1,14 +1,17 @@
 """The compiled half of `hyperws.Context`: what is called for every message."""
 
+from hyperws._core.connection cimport Session
 from hyperws._core.http cimport Request
+from hyperws._core.http_session cimport HttpSession
 from hyperws._core.topics cimport Topics
 from hyperws._core.websocket_session cimport WebSocketSession
 
 
 cdef class BaseContext:
     cdef readonly Request request
-    cdef readonly str client
+    cdef readonly HttpSession http
     cdef readonly WebSocketSession websocket    # None for plain HTTP
-    cdef Topics topics
+    cdef readonly Topics topics
 
+    cdef Session subscriber(self)
     cdef int need_websocket(self, str method) except -1

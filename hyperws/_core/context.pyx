@@ -3,16 +3,19 @@
 
 from hyperws.errors import UsageError
 
+from hyperws._core.connection cimport Session
 from hyperws._core.http cimport Request
+from hyperws._core.http_session cimport HttpSession
+from hyperws._core.message_writer cimport checked_message
 from hyperws._core.topics cimport Topics
 from hyperws._core.waiter cimport DONE
 from hyperws._core.websocket_session cimport OPEN, WebSocketSession
 
 
 cdef class BaseContext:
-    def __init__(self, Request request not None, str client not None, Topics topics not None):
+    def __init__(self, Request request not None, HttpSession http not None, Topics topics not None):
         self.request = request
-        self.client = client
+        self.http = http
         self.topics = topics
 
     def attach_websocket(self, WebSocketSession websocket not None):
@@ -80,23 +83,32 @@ cdef class BaseContext:
     def subscribe(self, topic):
         """Get what is published to `topic` (str), until `unsubscribe` or the end of the connection.
 
-        Raises ConnectionClosed where that has come already, UsageError for a topic that is no str.
+        On HTTP, the response becomes an event stream: each message is the data of an event. Raises
+        ConnectionClosed where the end has come already, UsageError for a topic that is no str.
         """
-        self.need_websocket("subscribe()")
-        if self.websocket.state != OPEN:
+        if self.websocket is None:
+            self.start_events()
+        elif self.websocket.state != OPEN:
             raise self.websocket.closed_error()
-        self.topics.join(self.websocket, topic)
+        self.topics.join(self.subscriber(), topic)
         return DONE
 
     def unsubscribe(self, topic):
         """Get no more of `topic`."""
-        self.need_websocket("unsubscribe()")
-        self.topics.leave(self.websocket, topic)
+        self.topics.leave(self.subscriber(), topic)
         return DONE
 
     def publish(self, topic, message, *, compress=None):
         """Send `message` to the other subscribers of `topic`, as `send` does. Returns how many they are."""
-        return self.topics.publish_to(topic, message, self.websocket, compress)
+        return self.topics.publish(topic, checked_message(message), self.subscriber(), compress)
+
+    cdef Session subscriber(self):
+        return self.http if self.websocket is None else self.websocket
+
+    def wait_closed(self):
+        """Wait until the connection is closed, as long as it may take: what an event stream does that is fed
+        by topics alone. Returns at once where it is closed already."""
+        return self.http.connection.wait_gone()
 
     @property
     def is_websocket(self):
@@ -107,7 +119,7 @@ cdef class BaseContext:
     def closed(self):
         """Whether the connection has ended, or its end has begun."""
         if self.websocket is None:
-            return self.http_closed()
+            return self.http.closed
         return self.websocket.state != OPEN
 
     @property
@@ -133,3 +145,9 @@ cdef class BaseContext:
             and self.websocket.inbox is not None
             and self.websocket.inbox.took_text
         )
+
+
+def publish(Topics topics not None, topic, message, BaseContext exclude=None, compress=None):
+    """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached."""
+    cdef Session excluded = None if exclude is None else exclude.subscriber()
+    return topics.publish(topic, checked_message(message), excluded, compress)

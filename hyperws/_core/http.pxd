@@ -26,7 +26,7 @@ cdef extern from "head.h":
 
 cdef class Request:
     cdef readonly bytes head              # as it came, checked
-    cdef public bytes body
+    cdef public bytes body                # None where not all of it came with the head
     cdef readonly str method
     cdef readonly str target
     cdef readonly str path, query         # of the target, not decoded
@@ -39,7 +39,8 @@ cdef class Request:
     cdef readonly bint expects_continue
     cdef readonly bint wants_websocket    # Upgrade names websocket
     cdef readonly size_t content_length
-    cdef bint chunked, upgrade_listed
+    cdef readonly bint chunked            # the body comes in chunks
+    cdef bint upgrade_listed
     cdef bytes websocket_key, websocket_version
 
 

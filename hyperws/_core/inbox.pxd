@@ -1,4 +1,4 @@
-"""The receive queue of one WebSocket, and the awaitable that takes from it."""
+"""The receive queue of one WebSocket or request body, and the awaitable that takes from it."""
 
 from hyperws._core.connection cimport Connection
 from hyperws._core.waiter cimport Operation, Waiter
@@ -11,13 +11,15 @@ cdef class Inbox:
     cdef size_t weight            # what the queued messages cost, in bytes
     cdef bint full
     cdef readonly bint took_text  # whether the last message taken was a str
-    cdef object closed            # the ConnectionClosed to raise once the messages are taken, or None
+    cdef object closed            # the error to raise once the messages are taken, or None
+    cdef bint failed              # iterating raises it too, as what came is not all
     cdef Waiter waiter            # of the task that is in receive(), or None
 
     cdef int put(self, object message) except -1
     cdef object take(self)
     cdef int wake_in_place(self) except -1
     cdef int close(self, object error) except -1
+    cdef int fail(self, object error) except -1
     cdef Operation receive(self, bint iterating)
 
 

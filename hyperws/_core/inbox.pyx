@@ -1,4 +1,4 @@
-from hyperws.errors import ConnectionClosed, UsageError
+from hyperws.errors import UsageError
 
 cimport cython
 
@@ -65,6 +65,12 @@ cdef class Inbox:
                 self.waiter.wake()
         return 0
 
+    cdef int fail(self, object error) except -1:
+        """As `close`, in the midst of something."""
+        if self.closed is None:
+            self.failed = True
+        return self.close(error)
+
     cdef Operation receive(self, bint iterating):
         cdef Receive operation = Receive.__new__(Receive)
         operation.inbox = self
@@ -97,9 +103,9 @@ cdef class Receive(Operation):
             self.promised = False
             return inbox.take()
         if inbox.closed is not None:
-            if self.iterating:
+            if self.iterating and not inbox.failed:
                 raise StopAsyncIteration
-            raise ConnectionClosed(inbox.closed.code, inbox.closed.reason)
+            raise type(inbox.closed)(*inbox.closed.args)    # a new one: its traceback will hold the handler
         if inbox.waiter is not None and not inbox.waiter.cancelled:
             raise UsageError(
                 "another task waits in receive() on this connection: "

@@ -4,11 +4,12 @@ from typing import TypeAlias, final
 from typing_extensions import Buffer
 
 from hyperws._core.deflate import Deflater
+from hyperws._core.topics import Writer
 
 _Message: TypeAlias = str | Buffer | Sequence[str] | Sequence[Buffer] | Iterator[str] | Iterator[Buffer]
 
 @final
-class MessageWriter:
+class MessageWriter(Writer):
     def __init__(self, fragment_size: int, deflater: Deflater | None = None, threshold: int = 0) -> None: ...
     def write(self, message: _Message, compress: bool | None = None) -> bytes: ...
 

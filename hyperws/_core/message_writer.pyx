@@ -10,6 +10,7 @@ from hyperws._core.buffer cimport (
     Buffer, buffer_free, buffer_reserve, buffer_size, buffer_start,
 )
 from hyperws._core.deflate cimport Deflater
+from hyperws._core.topics cimport Writer
 from hyperws._core.websocket cimport (
     HW_BINARY, HW_CONTINUATION, HW_FRAME_MAX_HEADER, HW_RSV1, HW_TEXT, append_frame,
 )
@@ -19,7 +20,7 @@ cdef extern from "Python.h":
 
 
 @cython.final
-cdef class MessageWriter:
+cdef class MessageWriter(Writer):
     """One for all connections that are to get the same bytes for the same message."""
 
     def __init__(self, size_t fragment_size, Deflater deflater=None, size_t threshold=0):
@@ -28,7 +29,6 @@ cdef class MessageWriter:
         self.threshold = threshold
 
     cdef bint is_shared(self):
-        """Whether what it writes does not depend on what it wrote before."""
         return self.deflater is None or not self.deflater.takeover
 
     cdef int append(self, Buffer *out, object message, object compress) except -1:
@@ -102,7 +102,7 @@ cdef class MessageWriter:
     cdef bint compresses(self, size_t size, object compress) except -1:
         return size > 0 and (size >= self.threshold if compress is None else compress)
 
-    cdef bytes frames(self, object message, object compress):
+    cdef object write_shared(self, object message, object compress):
         """The frames of what `checked_message` has returned."""
         cdef Buffer out = Buffer(NULL, 0, 0, 0)
         try:
@@ -113,7 +113,7 @@ cdef class MessageWriter:
 
     def write(self, message, compress=None):
         """The frames of a message. What the sessions do, for tests."""
-        return self.frames(checked_message(message), compress)
+        return self.write_shared(checked_message(message), compress)
 
 
 @cython.final
@@ -137,6 +137,11 @@ cdef class Pieces:
                 self.size += len(part)
         if not self.parts:
             self.parts.append(b"")
+
+    cdef object joined(self):
+        """The message as one str or bytes."""
+        cdef bytes whole = b"".join(self.parts)
+        return whole.decode() if self.opcode == HW_TEXT else whole
 
 
 cdef object checked_message(object message):

@@ -23,7 +23,7 @@ cdef Py_ssize_t WRITE_SIZE = 65536      # given to a transport at once, so that 
 
 @cython.final
 cdef class Portable(Driver):
-    def __init__(self, loop, limits, app, nodelay, backlog):
+    def __init__(self, loop, limits, app, nodelay, backlog, tls=None):
         super().__init__(loop, limits, app)
         self.incoming = bytearray()
         self.parser = RequestParser(
@@ -31,6 +31,8 @@ cdef class Portable(Driver):
         )
         self.nodelay = nodelay
         self.backlog = backlog
+        self.tls = tls
+        self.handshakes = set()
         self.servers = []
         self.closing = {}
         self.listening = True
@@ -78,9 +80,10 @@ cdef class Portable(Driver):
         return 0
 
     cdef int end_output(self, Connection connection) except -1:
+        if not connection.transport.can_write_eof():
+            return connection.finish()      # TLS ends both ways together
         try:
-            if connection.transport.can_write_eof():
-                connection.transport.write_eof()
+            connection.transport.write_eof()
         except OSError:
             pass    # the peer is gone, and the transport will say so
         return 0
@@ -102,12 +105,13 @@ cdef class Portable(Driver):
 class Protocol(asyncio.Protocol):
     """What a transport calls."""
 
-    __slots__ = ("driver", "connection", "transport")
+    __slots__ = ("driver", "connection", "transport", "early")
 
     def __init__(self, driver):
         self.driver = driver
         self.connection = None
         self.transport = None
+        self.early = None       # what came before the TLS transport was at hand, else None
 
     def connection_made(self, transport):
         cdef Portable driver = self.driver
@@ -118,7 +122,8 @@ class Protocol(asyncio.Protocol):
             transport.abort()
             return
         if not driver.admission.admits(host):
-            transport.write(NO_ROOM)
+            if driver.tls is None:
+                transport.write(NO_ROOM)
             transport.close()
             return
         if not driver.nodelay and ":" in client:
@@ -133,12 +138,46 @@ class Protocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_SIZE)
         self.connection = connection
         driver.add(connection)
+        if driver.tls is not None:
+            # not by the server's own TLS, which would hide from the limits who is still shaking hands
+            transport.pause_reading()
+            self.early = []
+            handshake = driver.loop.create_task(self.start_tls())
+            driver.handshakes.add(handshake)
+            handshake.add_done_callback(driver.handshakes.discard)
+
+    async def start_tls(self):
+        cdef Portable driver = self.driver
+        cdef Connection connection = self.connection
+        try:
+            transport = await driver.loop.start_tls(
+                self.transport, self, driver.tls, server_side=True,
+                ssl_handshake_timeout=finite(driver.bounds.handshake_timeout),
+                ssl_shutdown_timeout=finite(driver.bounds.close_timeout),
+            )
+        except OSError:     # of which ssl.SSLError and ConnectionError are kinds
+            transport = None
+        if transport is None or connection.gone:
+            self.transport.abort()
+            self.connection_lost(None)
+            return
+        self.transport = connection.transport = transport
+        transport.set_write_buffer_limits(high=WRITE_SIZE)
+        early, self.early = self.early, None
+        for data in early:
+            if data:
+                self.data_received(data)
+            else:
+                self.eof_received()
 
     def data_received(self, bytes data):
         cdef Portable driver = self.driver
         cdef Connection connection = self.connection
         cdef size_t size = len(data)
         if connection is None or connection.gone:
+            return
+        if self.early is not None:
+            self.early.append(data)
             return
         if size > <size_t> len(driver.incoming):
             driver.incoming = bytearray(size)
@@ -153,7 +192,9 @@ class Protocol(asyncio.Protocol):
 
     def eof_received(self):
         cdef Connection connection = self.connection
-        if connection is not None:
+        if self.early is not None:
+            self.early.append(b"")
+        elif connection is not None:
             try:
                 connection.end_of_input()
             except Exception as error:
@@ -181,6 +222,11 @@ class Protocol(asyncio.Protocol):
             timer = driver.closing.pop(self.transport)
             if timer is not None:
                 timer.cancel()
+
+
+cdef object finite(double seconds):
+    """Seconds as asyncio takes them: it has no way to wait without end, so the longest that it needs to."""
+    return min(seconds, 1e9)
 
 
 def end_with(error):

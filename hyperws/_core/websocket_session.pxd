@@ -4,7 +4,6 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from hyperws._core.connection cimport Session
 from hyperws._core.inbox cimport Inbox
-from hyperws._core.message_writer cimport MessageWriter
 from hyperws._core.waiter cimport SharedOperation, Waiters
 from hyperws._core.websocket cimport Event, FrameReader
 
@@ -17,12 +16,9 @@ cdef enum State:
 
 cdef class WebSocketSession(Session):
     cdef FrameReader reader
-    cdef MessageWriter writer
     cdef State state
     cdef readonly Inbox inbox          # of a coroutine handler, or None
     cdef object callback, context      # or `callback(context, message)`
-    cdef set topics                    # names, or None
-    cdef object hub                    # the Topics they are in
     cdef readonly int close_code       # 0 until closed
     cdef readonly str close_reason
     cdef double closing_since
@@ -40,7 +36,6 @@ cdef class WebSocketSession(Session):
     cdef int take_pong(self, bytes payload) except -1
     cdef int send_ping(self) except -1
     cdef int send_frame(self, int opcode, const uint8_t *payload, size_t size) except -1
-    cdef bint send_shared(self, bytes frame) except -1
     cdef int check_room(self) except -1
     cdef int cut_off(self) except -1
     cdef int send_close(self, int code, str reason) except -1

@@ -28,11 +28,13 @@ cdef class WebSocketSession(Session):
     def queue(self):
         """Keep messages until `receive` takes them."""
         self.inbox = Inbox(self.connection)
+        self.connection.resume_reading()
 
     def listen(self, context, callback):
         """Call `callback(context, message)` for each message as it is read."""
         self.context = context
         self.callback = callback
+        self.connection.resume_reading()
 
     # --------------------------------------------------------------- from the connection
 
@@ -164,8 +166,7 @@ cdef class WebSocketSession(Session):
             self.close_reason = reason
         if self.inbox is not None:
             self.inbox.close(self.closed_error())
-        if self.hub is not None:
-            self.hub.leave_all(self)
+        self.leave_all()
         if self.pong_waiters is not None:
             self.pong_waiters.wake()
         self.callback = self.context = None
@@ -183,8 +184,7 @@ cdef class WebSocketSession(Session):
                 return 0
             if self.inbox is not None:
                 self.inbox.close(self.closed_error())
-            if self.hub is not None:
-                self.hub.leave_all(self)
+            self.leave_all()
             self.connection.resume_reading()    # the peer's close frame may stand behind a full queue
             self.connection.rearm()
         return 0
@@ -235,19 +235,20 @@ cdef class WebSocketSession(Session):
         if type(message) is not bytes:
             message = checked_message(message)
         self.check_room()
-        self.writer.append(self.connection.outgoing(), message, compress)
+        (<MessageWriter> self.writer).append(self.connection.outgoing(), message, compress)
         self.connection.written()
         if self.connection.unsent() > self.connection.driver.bounds.send_queue // 4:
             return self.connection.drain(self)
         return DONE
 
-    cdef bint send_shared(self, bytes frame) except -1:
-        """Send a frame that others get too. Returns whether it was possible."""
+    cdef bint take(self, object written) except -1:
+        """Send frames that others get too. Returns whether it was possible."""
+        cdef bytes frames = written
         try:
             self.check_room()
         except ConnectionClosed:
             return False
-        self.connection.write(frame, len(frame))
+        self.connection.write(frames, len(frames))
         return True
 
     def ping(self):

@@ -20,7 +20,7 @@ ended = []  # the close codes that handlers of /topic have seen
 @server.route("/", websocket=False, methods=["GET", "POST"])
 async def page(ctx):
     """Looks at all that a request brings, as applications do."""
-    seen = dict(ctx.headers), ctx.query, ctx.cookies
+    seen = dict(ctx.headers), ctx.query, ctx.cookies, await ctx.get_request_body()
     await ctx.send(f"alive, {len(seen[0])} headers")
 
 

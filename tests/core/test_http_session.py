@@ -57,7 +57,7 @@ def make_server():
 
     @server.route("/echo", methods=["GET", "POST"])
     async def describe(ctx):
-        await ctx.send(f"{ctx.method} {ctx.request.query} ".encode() + ctx.request.body)
+        await ctx.send(f"{ctx.method} {ctx.request.query} ".encode() + await ctx.get_request_body())
 
     @server.route("/nothing", methods=["GET"])
     async def nothing(ctx):

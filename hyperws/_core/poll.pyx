@@ -1,0 +1,42 @@
+cimport cython
+
+from hyperws._core.message_writer cimport Pieces
+from hyperws._core.topics cimport Subscriber, Topics, Writer
+
+
+@cython.final
+cdef class PlainWriter(Writer):
+    """Keeps a message as it is."""
+
+    cdef object write_shared(self, object message, object compress):
+        if type(message) is Pieces:
+            return (<Pieces> message).joined()
+        return message if isinstance(message, str) else bytes(message)
+
+
+cdef PlainWriter PLAIN = PlainWriter()
+
+
+@cython.final
+cdef class Poll(Subscriber):
+    def __cinit__(self, loop, Topics topics not None, topic):
+        self.message = loop.create_future()
+        self.writer = PLAIN
+        topics.join(self, topic)
+
+    cdef bint take(self, object written) except -1:
+        if self.message.done():
+            return False
+        self.message.set_result(written)
+        self.leave_all()
+        return True
+
+    cdef int end(self) except -1:
+        """There will be no message."""
+        self.leave_all()
+        if not self.message.done():
+            self.message.set_result(None)
+        return 0
+
+    def close(self):
+        self.end()

@@ -1,0 +1,147 @@
+"""What the application wants to be called for: middleware, and the moments of a connection or server."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hyperws.errors import ConfigurationError, UsageError
+from hyperws.options import Configurable
+from hyperws.routing import takes
+
+if TYPE_CHECKING:
+    from hyperws.context import Context
+    from hyperws.exchange import Exchange
+
+logger = logging.getLogger("hyperws")
+
+Hook = Callable[["Context"], Awaitable[None] | None]
+ErrorHandler = Callable[["Context", Exception], Awaitable[None] | None]
+Moment = Callable[[], Awaitable[None] | None]
+
+HookType = TypeVar("HookType", bound=Hook)
+ErrorHandlerType = TypeVar("ErrorHandlerType", bound=ErrorHandler)
+MomentType = TypeVar("MomentType", bound=Moment)
+AnyHook = TypeVar("AnyHook")
+
+
+class Hooks:
+    """The functions to be called, in the order of their registration."""
+
+    def __init__(self) -> None:
+        self.request: list[Hook] = []
+        self.response: list[Hook] = []
+        self.upgrade: list[Hook] = []
+        self.connected: list[Hook] = []
+        self.closed: list[Hook] = []
+        self.error: list[ErrorHandler] = []
+        self.startup: list[Moment] = []
+        self.shutdown: list[Moment] = []
+
+    def answered(self, context: Exchange) -> None:
+        """The head of a response is about to go out."""
+        for middleware in self.response:
+            call_at_once(middleware, context)
+
+
+class Hookable(Configurable):
+    """Registers hooks. Each may be used as a decorator; plain and `async def` functions do.
+
+    Each raises ConfigurationError for what can't be called so, UsageError once the server has started.
+    """
+
+    def __init__(self, *unnamed: object, **options: Any) -> None:
+        super().__init__(*unnamed, **options)
+        self.hooks = Hooks()
+
+    def request_middleware(self, function: HookType) -> HookType:
+        """Call `function(ctx)` before the handler of every request and handshake, in order of registration.
+
+        `ctx.abort()` in it stops the chain: the client gets what the response was given so far.
+        """
+        return self._hook(self.hooks.request, function, "request_middleware", 1)
+
+    def response_middleware(self, function: HookType) -> HookType:
+        """Call `function(ctx)` just before the head of a response goes out, to change it.
+
+        As that is one moment, the function can't wait for anything. `ctx.abort()` stops the chain here too.
+        """
+        return self._hook(self.hooks.response, function, "response_middleware", 1)
+
+    def pre_ws_upgrade(self, function: HookType) -> HookType:
+        """Call `function(ctx)` before a handshake is accepted.
+
+        It may refuse it with any response and `ctx.abort()`, set headers of the answer, or choose
+        `ctx.subprotocol`.
+        """
+        return self._hook(self.hooks.upgrade, function, "pre_ws_upgrade", 1)
+
+    def on_ws_connected(self, function: HookType) -> HookType:
+        """Call `function(ctx)` when a WebSocket is open, before its handler."""
+        return self._hook(self.hooks.connected, function, "on_ws_connected", 1)
+
+    def on_ws_closed(self, function: HookType) -> HookType:
+        """Call `function(ctx)` once a WebSocket is closed and its handler has ended.
+
+        `ctx.close_code` and `ctx.close_reason` tell how.
+        """
+        return self._hook(self.hooks.closed, function, "on_ws_closed", 1)
+
+    def error_handler(self, function: ErrorHandlerType) -> ErrorHandlerType:
+        """Call `function(ctx, error)` when a handler or middleware has raised an exception.
+
+        The error has been logged. On HTTP the response is a new one with the status 500, which it may change;
+        a WebSocket is closed with 1011 afterwards, if it is still open.
+        """
+        return self._hook(self.hooks.error, function, "error_handler", 2)
+
+    def on_startup(self, function: MomentType) -> MomentType:
+        """Call `function()` in the event loop before the server listens. If it raises, nothing is started."""
+        return self._hook(self.hooks.startup, function, "on_startup", 0)
+
+    def on_shutdown(self, function: MomentType) -> MomentType:
+        """Call `function()` in the event loop when the server has stopped, the last registered first."""
+        return self._hook(self.hooks.shutdown, function, "on_shutdown", 0)
+
+    def _hook(self, hooks: list[Any], function: AnyHook, name: str, arguments: int) -> AnyHook:
+        self._check()
+        if not callable(function) or not takes(function, arguments):
+            form = ("function()", "function(ctx)", "function(ctx, error)")[arguments]
+            raise ConfigurationError(f"{name} takes a function that is called as {form}, not {function!r}")
+        hooks.append(function)
+        return function
+
+
+async def call(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a function, and wait if it is asynchronous."""
+    result = function(*arguments)
+    if inspect.isawaitable(result):
+        await result
+
+
+async def call_chain(hooks: list[Hook], context: Context) -> bool:
+    """Call hooks one after the other. Whether none of them has aborted or answered the request."""
+    for hook in hooks:
+        await call(hook, context)
+        if context.aborted or context.head_sent:
+            return False
+    return True
+
+
+def call_at_once(function: Hook, context: Any) -> None:
+    """Call a function that may be a coroutine function, but must not wait."""
+    result = function(context)
+    if result is None:
+        return
+    coroutine = result.__await__()
+    try:
+        next(coroutine)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise UsageError(
+        f"{function!r} waits for something, which response middleware can't: do that in request middleware "
+        "or in the handler"
+    )
