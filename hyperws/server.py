@@ -72,7 +72,7 @@ class Server(Routable):
     def seen_by_client(self, context: Incoming) -> tuple[str, str, str | None]:
         """(client, scheme, host) of a request, as its client has them."""
         scheme = "http" if self.certificate is None else "https"
-        return context.http.client, scheme, context.request.host
+        return context.connection.client, scheme, context.request.host
 
     # --------------------------------------------------------------------------------- life
 

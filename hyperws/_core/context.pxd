@@ -1,6 +1,6 @@
 """The compiled half of `hyperws.Context`: what is called for every message."""
 
-from hyperws._core.connection cimport Session
+from hyperws._core.connection cimport Connection, Session
 from hyperws._core.http cimport Request
 from hyperws._core.http_session cimport HttpSession
 from hyperws._core.topics cimport Topics
@@ -9,7 +9,8 @@ from hyperws._core.websocket_session cimport WebSocketSession
 
 cdef class BaseContext:
     cdef readonly Request request
-    cdef readonly HttpSession http
+    cdef readonly Connection connection
+    cdef readonly HttpSession http              # None once it is a WebSocket
     cdef readonly WebSocketSession websocket    # None for plain HTTP
     cdef readonly Topics topics
 

@@ -3,6 +3,7 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
+from hyperws._core.connection import Connection
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws._core.message_writer import _Message
@@ -16,6 +17,9 @@ class BaseContext:
     def attach_websocket(self, websocket: WebSocketSession) -> None: ...
     @property
     def request(self) -> Request: ...
+    @property
+    def connection(self) -> Connection: ...
+    # None once it is a WebSocket
     @property
     def http(self) -> HttpSession: ...
     @property

@@ -16,10 +16,12 @@ cdef class BaseContext:
     def __init__(self, Request request not None, HttpSession http not None, Topics topics not None):
         self.request = request
         self.http = http
+        self.connection = http.connection
         self.topics = topics
 
     def attach_websocket(self, WebSocketSession websocket not None):
         self.websocket = websocket
+        self.http = None
 
     cdef int need_websocket(self, str method) except -1:
         if self.websocket is None:
@@ -108,7 +110,7 @@ cdef class BaseContext:
     def wait_closed(self):
         """Wait until the connection is closed, as long as it may take: what an event stream does that is fed
         by topics alone. Returns at once where it is closed already."""
-        return self.http.connection.wait_gone()
+        return self.connection.wait_gone()
 
     @property
     def is_websocket(self):
