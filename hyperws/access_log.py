@@ -1,10 +1,11 @@
 """The access log: one line for each request, and for each WebSocket that is closed.
 
-    127.0.0.1:50312 "GET /hello HTTP/1.1" 200 13 0.0004s
-    127.0.0.1:50313 "GET /events HTTP/1.1" 200 5120 12.1s cut off
-    127.0.0.1:50314 WebSocket "/chat" 1001 'the server is going away' 83.2s
+    127.0.0.1:50312 "GET /hello HTTP/1.1" 200 134 0.0004s
+    127.0.0.1:50313 "GET /events HTTP/1.1" 200 5120 12.1034s client gone
+    127.0.0.1:50314 WebSocket "/chat" 1001 'the server is going away' 83.2001s
 
-They go to the logger "hyperws.access", at the level INFO.
+A request's line has the status, the bytes that were sent (with the head), how long it took and, where not all
+of the response was sent, why. They go to the logger "hyperws.access", at the level INFO.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hyperws.access")
 
 
-def log_request(context: Context, *, whole: bool) -> None:
-    """A request has ended; `whole` tells whether all of its response was sent."""
+def log_request(context: Context, outcome: str) -> None:
+    """A request has ended; `outcome` says how where not all of its response was sent."""
     request = context.request
     status = context.response.status if context.head_sent else "-"
     seconds = time.monotonic() - context.began
     logger.info(
         '%s "%s %s HTTP/1.%d" %s %d %.4fs%s',
-        context.client, request.method, request.target, request.minor_version, status, context.body_sent,
-        seconds, "" if whole else " cut off",
+        context.client, request.method, request.target, request.minor_version, status,
+        context.http.bytes_sent, seconds, outcome and f" {outcome}",
     )
 
 

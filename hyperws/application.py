@@ -163,38 +163,41 @@ class Application:
             raise UsageError("a handler returns nothing: send the response by 'await ctx.send(...)'")
 
     def http_ended(self, context: Context, error: BaseException | None) -> None:
-        http = context.http
-        whole = False
-        if not http.closed:
-            try:
-                whole = self.complete(context, error)
-            except Exception as failure:  # of response middleware
-                self.report(context, failure)
-                if not context.head_sent:
-                    http.write(plain(500, FAILED).encode(head_only=context.method == "HEAD"))
-                    http.done(False)
-                else:
-                    http.abort()
-            else:
-                if whole:
-                    http.done(context.keep_alive and not self.server.stopping)
-                else:
-                    http.abort()  # the peer must not take half a response for a whole one
-        elif error is not None and not isinstance(error, EXPECTED):
+        if error is not None and not isinstance(error, EXPECTED):
             self.report(context, error)
+        if not context.http.closed:
+            outcome = self.finish(context, error)
+        elif isinstance(error, asyncio.CancelledError):
+            outcome = "cut off"
+        else:
+            outcome = "" if context.is_event_stream and self.server.stopping else "client gone"
         if self.server.logs_access:
-            log_request(context, whole=whole)
+            log_request(context, outcome)
+
+    def finish(self, context: Context, error: BaseException | None) -> str:
+        """End the response of a request whose handler has ended. Returns what is wrong with it, or ""."""
+        http = context.http
+        try:
+            whole = self.complete(context, error)
+        except Exception as failure:  # of response middleware
+            self.report(context, failure)
+            if not context.head_sent:
+                http.write(plain(500, FAILED).encode(head_only=context.method == "HEAD"))
+                http.done(False)
+                return "without response middleware"
+            whole = False
+        if whole:
+            http.done(context.keep_alive and not self.server.stopping)
+            return ""
+        http.abort()  # the peer must not take half a response for a whole one
+        return "cut off"
 
     def complete(self, context: Context, error: BaseException | None) -> bool:
         """Send what the handler has left unsent, or what went wrong. Whether the response is a whole one."""
         if error is None or (isinstance(error, ConnectionClosed) and context.is_event_stream_head):
             context.complete_response()
             return True
-        if isinstance(error, asyncio.CancelledError):
-            return False
-        if not isinstance(error, EXPECTED):
-            self.report(context, error)
-        if context.head_sent:
+        if isinstance(error, asyncio.CancelledError) or context.head_sent:
             return False
         if isinstance(error, BadRequest):
             self.answer(context, error.status, error.text)

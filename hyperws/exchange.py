@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hyperws import jsons
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
+from hyperws.cookies import SameSite, write_cookie
 from hyperws.errors import ConnectionClosed, UsageError
 from hyperws.incoming import Incoming
 from hyperws.response import WITHOUT_BODY, Response
@@ -26,7 +27,6 @@ class Exchange(Incoming):
         "_response",
         "aborted",
         "began",
-        "body_sent",
         "is_event_stream",
         "keep_alive",
         "subprotocol",
@@ -38,8 +38,6 @@ class Exchange(Incoming):
     """When the request came, by `time.monotonic()`, where the access log is on."""
     aborted: bool
     """Whether `abort` was called."""
-    body_sent: int
-    """Bytes of the response's body that were sent."""
     subprotocol: str | None
     """The WebSocket subprotocol that was agreed on, None where there is none. `pre_ws_upgrade` may choose
     another of those that `request.subprotocols` offers."""
@@ -49,7 +47,6 @@ class Exchange(Incoming):
         self._response: Response | None = None
         self._kept_headers: dict[str, str] | None = None
         self._head_sent = self._complete = self.aborted = self.is_event_stream = self.keep_alive = False
-        self.body_sent = 0
         self.subprotocol = None
 
     @property
@@ -80,6 +77,34 @@ class Exchange(Incoming):
         self.aborted = True
         return self
 
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age: int | None = None,
+        path: str = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        http_only: bool = True,
+        same_site: SameSite | None = "Lax",
+    ) -> Self:
+        """Have the client keep a cookie (RFC 6265): for `max_age` seconds, or until the browser ends.
+
+        Scripts of pages can't read it, and other sites' forms don't send it, unless that is asked for. Raises
+        UsageError for what a cookie can't have, and once the head has gone out.
+        """
+        cookie = write_cookie(
+            name, value, max_age=max_age, path=path, domain=domain, secure=secure, http_only=http_only,
+            same_site=same_site,
+        )  # fmt: skip
+        self.unsent_response("set_cookie").cookies.append(cookie)
+        return self
+
+    def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> Self:
+        """Have the client forget a cookie that was set with this path and domain."""
+        return self.set_cookie(name, "", max_age=0, path=path, domain=domain)
+
     # ------------------------------------------------------------------------ whole responses
 
     def respond(self, body: str | bytes | None = None) -> Awaitable[None]:
@@ -91,7 +116,6 @@ class Exchange(Incoming):
         self._complete = True
         if self.server.gzipping is not None:
             response.compress(self.server.gzipping, self.headers.get("accept-encoding", ""))
-        self.body_sent = len(response.body) if self.has_body else 0
         version, head_only = self.request.minor_version, self.method == "HEAD"
         return self.http.write(response.encode(version, self.keep_alive, head_only=head_only))
 
@@ -134,7 +158,6 @@ class Exchange(Incoming):
             self.keep_alive = self.keep_alive and self.is_chunked
             data = self.response.head(None, self.request.minor_version, self.keep_alive)
         if chunk and self.has_body:
-            self.body_sent += len(chunk)
             data += b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.is_chunked else chunk
         return self.http.write(data)
 

@@ -1,11 +1,8 @@
-"""Request headers as a mapping, the cookies in them, and names of headers."""
+"""Request headers as a mapping, and names of headers."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-
-from hyperws.response import TOKEN
 
 SEC_WEBSOCKET_KEY = "sec-websocket-key"
 
@@ -38,25 +35,3 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({dict(self)!r})"
-
-
-COOKIE_VALUE = re.compile(r'[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]*|"(?:[^"\\]|\\.)*"')
-ESCAPE = re.compile(r"\\([0-3][0-7]{2}|.)")
-
-
-def parse_cookies(header: str) -> dict[str, str]:
-    """The cookies of a Cookie header (RFC 6265, section 4.2), without those that can't be read.
-
-    A value in quotation marks is taken as `http.cookies` writes it. That module is not used for reading: its
-    time grows with the square of the escapes (CVE-2024-7592, still in many a Python 3.11 and 3.12).
-    """
-    cookies = {}
-    for pair in header.split(";"):
-        name, _, value = pair.strip(" \t").partition("=")
-        if TOKEN.fullmatch(name) and COOKIE_VALUE.fullmatch(value):
-            cookies[name] = ESCAPE.sub(unescaped, value[1:-1]) if value.startswith('"') else value
-    return cookies
-
-
-def unescaped(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 8)) if len(escape[1]) == 3 else escape[1]

@@ -10,9 +10,10 @@ from hyperws import jsons
 from hyperws._core.context import BaseContext
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
+from hyperws.cookies import parse_cookies
 from hyperws.errors import UsageError
 from hyperws.forms import Form, Values, parse_form, parse_query
-from hyperws.headers import Headers, parse_cookies
+from hyperws.headers import Headers
 
 if TYPE_CHECKING:
     from hyperws.server import Server

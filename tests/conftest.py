@@ -10,8 +10,10 @@ import asyncio
 import inspect
 import logging
 import os
+import ssl
 
 import pytest
+import trustme
 
 from hyperws import Server
 
@@ -32,16 +34,39 @@ if uvloop is not None:
 def pytest_generate_tests(metafunc):
     if inspect.iscoroutinefunction(metafunc.function):
         under = [(driver, loop) for driver in DRIVERS for loop in LOOPS]
-        metafunc.parametrize("under", under, ids=["-".join(pair) for pair in under], indirect=True)
+        plain = metafunc.definition.get_closest_marker("plain")
+        if getattr(metafunc.module, "OVER_TLS", False) and not plain:
+            under += [("portable", loop, "tls") for loop in LOOPS]
+        metafunc.parametrize("under", under, ids=["-".join(each) for each in under], indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def under(request, monkeypatch):
-    """The (driver, loop) that an async test runs under, None for a plain one."""
+    """(driver, loop) that an async test runs under, and "tls" where the module says OVER_TLS, or None."""
     under = getattr(request, "param", None)
     if under is not None:
         monkeypatch.setenv("HYPERWS_DRIVER", under[0])
     return under
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """One that signs certificates; clients trust it by the context that is `.trusting`."""
+    authority = trustme.CA()
+    authority.trusting = ssl.create_default_context()
+    authority.trusting.set_alpn_protocols(["http/1.1"])
+    authority.configure_trust(authority.trusting)
+    return authority
+
+
+@pytest.fixture(scope="session")
+def certificate(authority, tmp_path_factory):
+    """The paths of a certificate for 127.0.0.1 and of its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    return folder / "chain.pem", folder / "key.pem"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,7 +75,7 @@ def pytest_pyfunc_call(pyfuncitem):
         return None
     names = inspect.signature(pyfuncitem.function).parameters
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _, loop = pyfuncitem.funcargs["under"]
+    _, loop, *_ = pyfuncitem.funcargs["under"]
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(run_alone(pyfuncitem.function(**arguments)))
     return True
@@ -74,21 +99,22 @@ def no_errors_logged(caplog):
 
 
 class Serving:
-    """A server that a test has started, and its addresses."""
+    """A server that a test has started, and its addresses; `ssl` is a context for clients, or None."""
 
-    def __init__(self, server):
+    def __init__(self, server, ssl=None):
         self.server = server
+        self.ssl = ssl
         self.host, self.port = server.address
 
     def ws(self, path="/"):
-        return f"ws://{self.host}:{self.port}{path}"
+        return f"{'wss' if self.ssl else 'ws'}://{self.host}:{self.port}{path}"
 
     def http(self, path="/"):
-        return f"http://{self.host}:{self.port}{path}"
+        return f"{'https' if self.ssl else 'http'}://{self.host}:{self.port}{path}"
 
     async def raw(self, data=b""):
-        """A plain connection, on which `data` has been sent. Close its writer when done."""
-        reader, writer = await asyncio.open_connection(self.host, self.port)
+        """A connection on which `data` has been sent. Close its writer when done."""
+        reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.ssl)
         writer.write(data)
         return reader, writer
 
@@ -102,16 +128,20 @@ class Serving:
 
 
 @pytest.fixture
-def serving():
+def serving(request, under):
     """`async with serving(Server(…)) as running:` starts a server on a free port, and stops it."""
+
+    over_tls = under is not None and "tls" in under
 
     class serving:
         def __init__(self, server=None, **options):
             self.server = (server or Server(**options)).port(0)
+            if over_tls:
+                self.server.tls(request.getfixturevalue("certificate"))
 
         async def __aenter__(self):
             await self.server.start()
-            return Serving(self.server)
+            return Serving(self.server, request.getfixturevalue("authority").trusting if over_tls else None)
 
         async def __aexit__(self, *error):
             await self.server.stop(grace=2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperws.headers import parse_cookies
+from hyperws.cookies import parse_cookies
 
 from .core.pieces import examples
 

@@ -10,6 +10,8 @@ from hyperws import Limits, Server, UsageError
 
 from .core.peer import Peer
 
+OVER_TLS = True
+
 
 def get(path="/", *lines, method="GET", body=b""):
     """A request's bytes."""
@@ -52,9 +54,12 @@ def page_server(**options):
     return server
 
 
-def fetch(host, port, *requests):
+def fetch(running, *requests):
     """The responses to (method, path, body) requests on one connection, as (status, headers, body)."""
-    connection = http.client.HTTPConnection(host, port, timeout=20)
+    if running.ssl:
+        connection = http.client.HTTPSConnection(running.host, running.port, timeout=20, context=running.ssl)
+    else:
+        connection = http.client.HTTPConnection(running.host, running.port, timeout=20)
     found = []
     for method, path, body in requests:
         connection.request(method, path, body)
@@ -68,7 +73,7 @@ async def test_requests_on_one_connection(serving):
     async with serving(page_server()) as running:
         found = await asyncio.to_thread(
             fetch,
-            *running.server.address,
+            running,
             ("GET", "/hello/bob", None),
             ("POST", "/body", b"x" * 100000),
             ("GET", "/stream", None),
@@ -146,7 +151,7 @@ async def test_what_can_not_be_served_is_told(serving, request_bytes, status, to
 async def test_a_connection_goes_on_after_a_page_that_is_missing(serving):
     async with serving(page_server()) as running:
         found = await asyncio.to_thread(
-            fetch, *running.server.address, ("GET", "/nothing", None), ("GET", "/hello/bob", None)
+            fetch, running, ("GET", "/nothing", None), ("GET", "/hello/bob", None)
         )
     assert [status for status, _, _ in found] == [404, 200]
 
@@ -268,7 +273,7 @@ async def test_each_request_of_a_connection_starts_fresh(serving):
         await ctx.send(str(len(ctx.response.headers)))
 
     async with serving(server) as running:
-        found = await asyncio.to_thread(fetch, *running.server.address, *[("GET", "/", None)] * 3)
+        found = await asyncio.to_thread(fetch, running, *[("GET", "/", None)] * 3)
     assert [body for _, _, body in found] == [b"1"] * 3
 
 
@@ -336,6 +341,7 @@ async def test_a_peer_that_sends_far_ahead_is_served(serving):
     assert answer.count(b"HTTP/1.1 200 OK") == 5000
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("path", ["/", "/missing"])
 async def test_a_peer_that_asks_and_never_reads_is_held_back(serving, path):
     server = Server()
@@ -351,6 +357,7 @@ async def test_a_peer_that_asks_and_never_reads_is_held_back(serving, path):
     assert not taken
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("path", ["/", "/missing"])
 async def test_a_peer_that_reads_slowly_gets_every_answer(serving, path):
     requests = [get(f"{path}?{i}") for i in range(5000)] + [get(path, "Connection: close")]
@@ -378,6 +385,7 @@ async def test_a_peer_that_reads_slowly_gets_every_answer(serving, path):
         assert bodies == [str(i).encode() for i in range(5000)] + [b"end"]
 
 
+@pytest.mark.plain
 async def test_a_client_that_ends_its_output_still_gets_its_answer(serving):
     server = Server()
     ended = asyncio.Event()

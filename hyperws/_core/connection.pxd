@@ -13,6 +13,8 @@ from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.topics cimport Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
 
+cdef double ACCEPT_PAUSE    # seconds without accepting, where descriptors or memory are used up
+
 
 cdef class Driver:
     cdef readonly object loop

@@ -13,6 +13,8 @@ from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.topics cimport Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
+cdef double ACCEPT_PAUSE = 0.25
+
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
 

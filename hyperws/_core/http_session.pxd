@@ -27,6 +27,7 @@ cdef class HttpSession(Session):
     cdef bint continue_due     # the peer waits for a 100 before it sends the body
     cdef size_t body_part      # bytes of it since `since`, or since the answer
 
+    cdef readonly size_t bytes_sent    # of the answer, its head and framing among them
     cdef Poll polling          # what the request waits for, or None
     cdef bint streaming        # the answer is an event stream
     cdef bint quiet            # nothing was sent on it since the last look
@@ -44,5 +45,6 @@ cdef class HttpSession(Session):
     cdef int body_ended(self) except -1
     cdef int next_request(self) except -1
     cdef int refuse(self, object error) except -1
+    cdef int send_bytes(self, bytes data) except -1
     cdef int end_stream(self) except -1
     cdef int look_at_stream(self, double now) except -1

@@ -175,6 +175,7 @@ cdef class HttpSession(Session):
         """Hand a request to the application."""
         cdef Connection connection = self.connection
         self.answering = True
+        self.bytes_sent = 0
         connection.starting = True      # a handler may run at once, and lose the connection
         try:
             connection.driver.app.request(self, request)
@@ -242,9 +243,13 @@ cdef class HttpSession(Session):
         """Send bytes of a response. Returns an awaitable for when the peer has taken most of them."""
         if self.closed:
             raise self.closed_error()
-        self.quiet = False
-        self.connection.write(data, len(data))
+        self.send_bytes(data)
         return self.connection.drain(self)
+
+    cdef int send_bytes(self, bytes data) except -1:
+        self.quiet = False
+        self.bytes_sent += len(data)
+        return self.connection.write(data, len(data))
 
     @property
     def may_keep_alive(self):
@@ -356,13 +361,11 @@ cdef class HttpSession(Session):
         if self.connection.unsent() > self.connection.driver.bounds.send_queue:
             self.connection.abort()
             return False
-        self.quiet = False
-        self.connection.write(event, len(event))
+        self.send_bytes(event)
         return True
 
     cdef int end_stream(self) except -1:
-        cdef bytes end = (<EventWriter> self.writer).end
-        self.connection.write(end, len(end))
+        self.send_bytes((<EventWriter> self.writer).end)
         self.streaming = False
         return self.connection.finish()
 

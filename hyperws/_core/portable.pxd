@@ -8,8 +8,8 @@ cdef class Portable(Driver):
     cdef bytearray incoming        # one read's bytes, to be unmasked in place
     cdef RequestParser parser
     cdef object nodelay
-    cdef object tls                # the ssl.SSLContext, or None
-    cdef set handshakes            # tasks
+    cdef readonly object tls                # the ssl.SSLContext, or None
+    cdef set tasks                 # that accept, and shake hands
     cdef int backlog
     cdef list servers
     cdef bint listening

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import socket as sockets_module
 import sys
 
@@ -14,10 +15,11 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from hyperws._core.admission cimport NO_ROOM, describe_peer
-from hyperws._core.connection cimport Connection, Driver
+from hyperws._core.connection cimport ACCEPT_PAUSE, Connection, Driver
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
+cdef tuple EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 cdef Py_ssize_t WRITE_SIZE = 65536      # given to a transport at once, so that its own buffer stays short
 
 
@@ -32,13 +34,16 @@ cdef class Portable(Driver):
         self.nodelay = nodelay
         self.backlog = backlog
         self.tls = tls
-        self.handshakes = set()
+        self.tasks = set()
         self.servers = []
         self.closing = {}
         self.listening = True
 
     async def start(self, sockets):
         for socket in sockets:
+            if self.tls is not None:
+                self.keep(self.accept(socket))
+                continue
             if socket.family == getattr(sockets_module, "AF_UNIX", None):
                 create = self.loop.create_unix_server
             else:
@@ -50,6 +55,45 @@ cdef class Portable(Driver):
         self.listening = False
         for server in self.servers:
             server.close()
+        for task in self.tasks:
+            task.cancel()
+
+    def keep(self, coroutine):
+        task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def accept(self, listener):
+        """Take connections that are to shake hands for TLS.
+
+        A server of the event loop's own would hide them from the limits until they have.
+        """
+        while True:
+            try:
+                socket, address = await self.loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self.app.out_of_descriptors()
+                    await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            host, _ = describe_peer(address)
+            if self.admission.admits(host):
+                self.admission.admit(host)
+                self.keep(self.shake_hands(socket, Protocol(self, host)))
+            else:
+                socket.close()
+
+    async def shake_hands(self, socket, protocol):
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: protocol, socket, ssl=self.tls,
+                ssl_handshake_timeout=finite(self.bounds.handshake_timeout),
+                ssl_shutdown_timeout=finite(self.bounds.close_timeout),
+            )
+        except OSError:
+            pass        # it speaks no TLS, or other TLS, or is gone
+        finally:
+            protocol.end_handshake()
 
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
         cdef Py_ssize_t taken = 0, piece
@@ -105,13 +149,19 @@ cdef class Portable(Driver):
 class Protocol(asyncio.Protocol):
     """What a transport calls."""
 
-    __slots__ = ("driver", "connection", "transport", "early")
+    __slots__ = ("driver", "connection", "transport", "shaking_hands")
 
-    def __init__(self, driver):
+    def __init__(self, driver, shaking_hands=None):
         self.driver = driver
         self.connection = None
         self.transport = None
-        self.early = None       # what came before the TLS transport was at hand, else None
+        self.shaking_hands = shaking_hands      # the address as which that counts, else None
+
+    def end_handshake(self):
+        cdef Portable driver = self.driver
+        if self.shaking_hands is not None:
+            driver.admission.release(self.shaking_hands)
+            self.shaking_hands = None
 
     def connection_made(self, transport):
         cdef Portable driver = self.driver
@@ -121,9 +171,9 @@ class Protocol(asyncio.Protocol):
         if not driver.listening:
             transport.abort()
             return
+        self.end_handshake()
         if not driver.admission.admits(host):
-            if driver.tls is None:
-                transport.write(NO_ROOM)
+            transport.write(NO_ROOM)
             transport.close()
             return
         if not driver.nodelay and ":" in client:
@@ -138,46 +188,12 @@ class Protocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_SIZE)
         self.connection = connection
         driver.add(connection)
-        if driver.tls is not None:
-            # not by the server's own TLS, which would hide from the limits who is still shaking hands
-            transport.pause_reading()
-            self.early = []
-            handshake = driver.loop.create_task(self.start_tls())
-            driver.handshakes.add(handshake)
-            handshake.add_done_callback(driver.handshakes.discard)
-
-    async def start_tls(self):
-        cdef Portable driver = self.driver
-        cdef Connection connection = self.connection
-        try:
-            transport = await driver.loop.start_tls(
-                self.transport, self, driver.tls, server_side=True,
-                ssl_handshake_timeout=finite(driver.bounds.handshake_timeout),
-                ssl_shutdown_timeout=finite(driver.bounds.close_timeout),
-            )
-        except OSError:     # of which ssl.SSLError and ConnectionError are kinds
-            transport = None
-        if transport is None or connection.gone:
-            self.transport.abort()
-            self.connection_lost(None)
-            return
-        self.transport = connection.transport = transport
-        transport.set_write_buffer_limits(high=WRITE_SIZE)
-        early, self.early = self.early, None
-        for data in early:
-            if data:
-                self.data_received(data)
-            else:
-                self.eof_received()
 
     def data_received(self, bytes data):
         cdef Portable driver = self.driver
         cdef Connection connection = self.connection
         cdef size_t size = len(data)
         if connection is None or connection.gone:
-            return
-        if self.early is not None:
-            self.early.append(data)
             return
         if size > <size_t> len(driver.incoming):
             driver.incoming = bytearray(size)
@@ -192,14 +208,12 @@ class Protocol(asyncio.Protocol):
 
     def eof_received(self):
         cdef Connection connection = self.connection
-        if self.early is not None:
-            self.early.append(b"")
-        elif connection is not None:
+        if connection is not None:
             try:
                 connection.end_of_input()
             except Exception as error:
                 self.driver.fault(connection, error)
-        return True     # the connection decides when the transport is closed
+        return self.driver.tls is None      # else the connection decides when the transport is closed
 
     def pause_writing(self):
         cdef Connection connection = self.connection

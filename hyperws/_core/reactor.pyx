@@ -7,7 +7,7 @@ from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EN
 from libc.stdint cimport uint8_t, uint16_t
 
 from hyperws._core.admission cimport NO_ROOM, describe_peer
-from hyperws._core.connection cimport Connection, Driver
+from hyperws._core.connection cimport ACCEPT_PAUSE, Connection, Driver
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -35,7 +35,6 @@ cdef extern from "<arpa/inet.h>" nogil:
     const char *inet_ntop(int family, const void *address, char *text, socklen_t size)
 
 cdef int ACCEPTS = 64               # connections taken in one go, before those that are open get their turn
-cdef double ACCEPT_PAUSE = 0.25     # seconds without accepting, where descriptors or memory are used up
 
 
 cdef class Listener:
