@@ -236,7 +236,10 @@ class Application:
 
     async def open_with_hooks(self, context: Context, route: Route, agreement: Agreement | None) -> None:
         chosen = context.subprotocol
-        if not await call_chain(self.hooks.upgrade, context) or context.http.closed:
+        if not await call_chain(self.hooks.upgrade, context):
+            return
+        if context.http.input_ended:
+            context.http.abort()    # nobody is there any more
             return
         if context.subprotocol != chosen and not self.is_offered(context, context.subprotocol):
             raise UsageError(f"the client did not offer the subprotocol {context.subprotocol!r}")

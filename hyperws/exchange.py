@@ -23,6 +23,7 @@ class Exchange(Incoming):
     __slots__ = (
         "_complete",
         "_head_sent",
+        "_in_middleware",
         "_kept_headers",
         "_response",
         "aborted",
@@ -46,7 +47,8 @@ class Exchange(Incoming):
         super().__init__(server, http, request, params)
         self._response: Response | None = None
         self._kept_headers: dict[str, str] | None = None
-        self._head_sent = self._complete = self.aborted = self.is_event_stream = self.keep_alive = False
+        self._head_sent = self._complete = self._in_middleware = False
+        self.aborted = self.is_event_stream = self.keep_alive = False
         self.subprotocol = None
 
     @property
@@ -191,7 +193,14 @@ class Exchange(Incoming):
 
     def _start_response(self) -> None:
         """The head goes out now."""
-        self.server.hooks.answered(self)
+        if self.server.hooks.response:
+            if self._in_middleware:
+                raise UsageError("response middleware can't send: it changes what is about to be sent")
+            self._in_middleware = True
+            try:
+                self.server.hooks.answered(self)
+            finally:
+                self._in_middleware = False
         self._head_sent = True
         self.keep_alive = (
             self.request.keep_alive and self.http.may_keep_alive and not self.server.stopping

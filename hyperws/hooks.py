@@ -42,8 +42,12 @@ class Hooks:
 
     def answered(self, context: Exchange) -> None:
         """The head of a response is about to go out."""
+        aborted, context.aborted = context.aborted, False   # that was another chain
         for middleware in self.response:
             call_at_once(middleware, context)
+            if context.aborted:
+                break
+        context.aborted = aborted
 
 
 class Hookable(Configurable):

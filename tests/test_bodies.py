@@ -92,7 +92,8 @@ async def test_bodies_by_a_client(serving, path):
     async with serving(make_server()) as running, aiohttp.ClientSession() as client:
         for make, expected in bodies:
             for method in ("POST", "PUT", "PATCH", "DELETE"):
-                async with client.request(method, running.http(path), data=make(), ssl=running.ssl) as answer:
+                sending = client.request(method, running.http(path), data=make(), ssl=running.ssl or True)
+                async with sending as answer:
                     assert (answer.status, await answer.read()) == (200, expected)
 
 
@@ -304,7 +305,7 @@ class Point(msgspec.Struct):
 async def test_json(serving):
     async with serving(make_server()) as running, aiohttp.ClientSession() as client:
         async def send(data):
-            async with client.post(running.http("/json"), data=data, ssl=running.ssl) as answer:
+            async with client.post(running.http("/json"), data=data, ssl=running.ssl or True) as answer:
                 return answer.status, answer.content_type, await answer.text()
 
         value = {"text": "\u20ac", "list": [1, 2.5, None, True]}
@@ -341,7 +342,8 @@ def test_json_of_a_type(monkeypatch):
 async def test_forms(serving):
     async with serving(make_server()) as running, aiohttp.ClientSession() as client:
         async def send(data, **headers):
-            answer = await client.post(running.http("/form"), data=data, ssl=running.ssl, headers=headers)
+            options = {"data": data, "headers": headers, "ssl": running.ssl or True}
+            answer = await client.post(running.http("/form"), **options)
             return answer.status, await answer.text()
 
         status, text = await send({"a": "1 & 2", "b": "\u20ac"})

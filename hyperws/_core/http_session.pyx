@@ -232,7 +232,7 @@ cdef class HttpSession(Session):
 
     def read_body(self):
         """An asynchronous iterator of the pieces of the body that come too late to be in `request.body`."""
-        if self.continue_due:
+        if self.continue_due and not self.bytes_sent:
             self.continue_due = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return self.inbox.receive(True)
@@ -329,6 +329,11 @@ cdef class HttpSession(Session):
     def closed(self):
         """Whether nothing more can be answered."""
         return self.connection.gone or self.connection.discarding
+
+    @property
+    def input_ended(self):
+        """Whether the peer sends nothing more."""
+        return self.connection.gone or self.connection.input_ended
 
     @property
     def client(self):
