@@ -1,5 +1,5 @@
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* accept4 */
+#define _GNU_SOURCE /* accept4, pthread_sigmask */
 #endif
 #include "poller.h"
 
@@ -8,6 +8,56 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+/* What sendfile(2) is where the system has none, or not for this kind of file. */
+static ssize_t send_piece(int fd, int file, int64_t offset, size_t count) {
+    char piece[32768];
+    ssize_t size = pread(file, piece, count < sizeof piece ? count : sizeof piece, (off_t)offset);
+    ssize_t taken = size > 0 ? hw_send(fd, piece, (size_t)size) : size;
+    return taken < 0 ? -errno : taken;
+}
+
+#if defined(__linux__)
+#include <signal.h>
+#include <sys/sendfile.h>
+#include <time.h>
+
+ssize_t hw_sendfile(int fd, int file, int64_t offset, size_t count) {
+    off_t position = (off_t)offset;
+    sigset_t pipe, before, pending;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before); /* there is no MSG_NOSIGNAL for sendfile */
+    sigpending(&pending);
+    ssize_t taken = sendfile(fd, file, &position, count);
+    int error = errno;
+    if (taken < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) {
+        sigtimedwait(&pipe, NULL, &(struct timespec){0, 0});
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (taken < 0 && (error == EINVAL || error == ENOSYS)) {
+        return send_piece(fd, file, offset, count);
+    }
+    return taken < 0 ? -error : taken;
+}
+#elif defined(__APPLE__)
+
+ssize_t hw_sendfile(int fd, int file, int64_t offset, size_t count) {
+    off_t taken = (off_t)count;
+    if (sendfile(file, fd, (off_t)offset, &taken, NULL, 0) == 0) {
+        return (ssize_t)taken;
+    }
+    if (errno == EAGAIN || errno == EINTR) {
+        return taken > 0 ? (ssize_t)taken : -errno;
+    }
+    return errno == EINVAL || errno == ENOTSUP ? send_piece(fd, file, offset, count) : -errno;
+}
+#else
+
+ssize_t hw_sendfile(int fd, int file, int64_t offset, size_t count) {
+    return send_piece(fd, file, offset, count);
+}
+#endif
 
 #if defined(__linux__)
 #include <linux/sockios.h>

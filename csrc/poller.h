@@ -8,12 +8,16 @@
  * negative errno. A socket that failed or was hung up counts as readable.
  * hw_accept takes one connection off a listening socket, non-blocking and closed on exec; it returns its
  * descriptor or a negative errno. hw_send is send, which never raises SIGPIPE on such a socket.
+ * hw_sendfile sends up to `count` (at least 1) bytes of an open file, from `offset` on, without waiting for
+ * the socket. It returns how many the socket took, 0 where the file has nothing there, or a negative errno. It
+ * never raises SIGPIPE on such a socket either, and leaves the file's own position as it is.
  * hw_held tells how many bytes a socket took to send and its peer has not acknowledged, 0 where the system
  * does not tell.
  */
 #ifndef HYPERWS_POLLER_H
 #define HYPERWS_POLLER_H
 
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/socket.h>
 
@@ -55,6 +59,7 @@ static inline ssize_t hw_send(int fd, const void *data, size_t size) {
     return send(fd, data, size, MSG_NOSIGNAL);
 }
 
+ssize_t hw_sendfile(int fd, int file, int64_t offset, size_t count);
 size_t hw_held(int fd);
 int hw_poller_open(void);
 int hw_poller_change(int poller, int fd, int before, int after, void *tag);

@@ -4,7 +4,7 @@
             ◀─transmit─              ◀─write──
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
@@ -39,6 +39,7 @@ cdef class Driver:
 
     # a driver's own part
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2
+    cdef Py_ssize_t transmit_file(self, Connection connection, size_t size) except -2
     cdef size_t held(self, Connection connection) except? 0
     cdef int watch(self, Connection connection) except -1
     cdef int end_output(self, Connection connection) except -1
@@ -69,6 +70,8 @@ cdef class Connection(Timed):
     cdef object transport              # the portable driver's, None once closed
     cdef int watched                   # the reactor's: what the poller watches
     cdef Buffer out
+    cdef object file                   # the raw file that is sent after `out` and then closed, or None
+    cdef int64_t file_at, file_left    # the part of it that is still to be sent
     cdef Buffer unread                 # the rest of a read, for when the session takes more
     cdef double last_read
     cdef double reading_since          # when reading began or was resumed
@@ -98,8 +101,11 @@ cdef class Connection(Timed):
     cdef Buffer *outgoing(self) except NULL
     cdef int written(self) except -1
     cdef int write(self, const uint8_t *data, size_t size) except -1
-    cdef size_t unsent(self) noexcept
+    cdef int write_file(self, object file, int64_t offset, int64_t count) except -1
+    cdef uint64_t unsent(self) noexcept
     cdef int flush(self) except -1
+    cdef int flush_file(self) except -1
+    cdef int close_file(self) except -1
     cdef int look_for_progress(self, double now) except -1
     cdef int pause_reading(self) except -1
     cdef int resume_reading(self) except -1

@@ -3,6 +3,7 @@ from asyncio import CancelledError
 from hyperws.errors import ConnectionClosed
 
 cimport cython
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
@@ -17,6 +18,7 @@ cdef double ACCEPT_PAUSE = 0.25
 
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
+cdef int64_t FILE_TURN = 1 << 20   # bytes of a file that are sent before others get their turn
 
 
 cdef class Driver:
@@ -113,6 +115,11 @@ cdef class Driver:
 
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
         """Give the socket up to `size` bytes, without waiting. Returns how many it took, -1 if it failed."""
+        raise NotImplementedError
+
+    cdef Py_ssize_t transmit_file(self, Connection connection, size_t size) except -2:
+        """Give the socket up to `size` bytes of `connection.file` from `file_at` on, and call `writable` once
+        it takes more. Returns how many it took, -1 if it failed. Raises EOFError where the file has ended."""
         raise NotImplementedError
 
     cdef size_t held(self, Connection connection) except? 0:
@@ -232,9 +239,9 @@ cdef class Connection(Timed):
         cdef Session session = self.session
         if self.blocked and not self.gone:
             self.blocked = False
-            self.driver.watch(self)
             self.flush()
             if not self.gone and not self.blocked:
+                self.driver.watch(self)
                 session.sent()
                 self.rearm()
         return 0
@@ -256,6 +263,7 @@ cdef class Connection(Timed):
         self.gone_at = driver.loop.time()
         buffer_free(&self.out)
         buffer_free(&self.unread)
+        self.close_file()
         if driver.corked is self:
             buffer_clear(&driver.cork)
         driver.disconnect(self)
@@ -318,9 +326,20 @@ cdef class Connection(Timed):
         buffer_append(self.outgoing(), data, size)
         return self.written()
 
-    cdef size_t unsent(self) noexcept:
+    cdef int write_file(self, object file, int64_t offset, int64_t count) except -1:
+        """Send this part of an open raw file after what is waiting already, and close the file.
+
+        The file is the connection's from here on. Nothing must be written before all of it is sent, which
+        `blocked` tells.
+        """
+        self.file = file
+        self.file_at = offset
+        self.file_left = count
+        return self.close_file() if self.gone else self.flush()
+
+    cdef uint64_t unsent(self) noexcept:
         """Bytes that the socket has not taken yet."""
-        cdef size_t size = buffer_size(&self.out)
+        cdef uint64_t size = buffer_size(&self.out) + self.file_left
         if self.driver.corked is self:
             size += buffer_size(&self.driver.cork)
         return size
@@ -333,26 +352,31 @@ cdef class Connection(Timed):
         cdef Py_ssize_t taken
         if self.gone:
             return 0
-        if size and not self.blocked:
-            taken = driver.transmit(self, buffer_start(source), size)
-            if taken < 0:
-                return self.lost()
-            if source is &self.out:
-                buffer_consume(source, taken)
-            else:
-                buffer_append(&self.out, buffer_start(source) + taken, size - taken)
-                if source.capacity > CORK_KEPT:
-                    buffer_free(source)
+        if (size or self.file_left) and not self.blocked:
+            if size:
+                taken = driver.transmit(self, buffer_start(source), size)
+                if taken < 0:
+                    return self.lost()
+                if source is &self.out:
+                    buffer_consume(source, taken)
                 else:
-                    buffer_clear(source)
-            if buffer_size(&self.out):
+                    buffer_append(&self.out, buffer_start(source) + taken, size - taken)
+                    if source.capacity > CORK_KEPT:
+                        buffer_free(source)
+                    else:
+                        buffer_clear(source)
+            if self.file_left and not self.blocked and not buffer_size(&self.out):
+                self.flush_file()
+                if self.gone:
+                    return 0
+            if self.unsent():
                 self.blocked = True
                 driver.watch(self)
             if self.blocked:
                 self.last_progress = driver.loop.time()
                 self.held = driver.held(self)
                 self.rearm()
-        if not buffer_size(&self.out):
+        if not buffer_size(&self.out) and not self.file_left:
             if self.finishing:
                 return self.lost()
             if self.ending:
@@ -360,6 +384,25 @@ cdef class Connection(Timed):
                 driver.end_output(self)
         if self.waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
             self.waiters.wake()
+        return 0
+
+    cdef int flush_file(self) except -1:
+        cdef Py_ssize_t taken
+        try:
+            taken = self.driver.transmit_file(self, min(self.file_left, FILE_TURN))
+        except Exception as error:      # the bytes that were promised can't be had
+            return self.driver.fault(self, error)
+        if taken < 0:
+            return self.lost()
+        self.file_at += taken
+        self.file_left -= taken
+        return 0 if self.file_left else self.close_file()
+
+    cdef int close_file(self) except -1:
+        file, self.file = self.file, None
+        self.file_left = 0
+        if file is not None:
+            file.close()
         return 0
 
     cdef int look_for_progress(self, double now) except -1:

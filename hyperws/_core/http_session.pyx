@@ -3,7 +3,7 @@ from asyncio import CancelledError
 from hyperws.errors import BadRequest, ConnectionClosed
 
 from libc.math cimport INFINITY
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 from hyperws._core.body cimport BodyReader
 from hyperws._core.bounds cimport Bounds
@@ -250,6 +250,20 @@ cdef class HttpSession(Session):
         self.quiet = False
         self.bytes_sent += len(data)
         return self.connection.write(data, len(data))
+
+    def write_file(self, bytes head not None, object file not None, int64_t offset, int64_t count):
+        """Send a response's head and, as its body, a part of an open raw file; it is closed in any case.
+
+        Returns an awaitable for when the peer has taken most of it.
+        """
+        try:
+            drained = self.write(head)
+        except BaseException:
+            file.close()
+            raise
+        self.bytes_sent += count
+        self.connection.write_file(file, offset, count)
+        return drained
 
     @property
     def may_keep_alive(self):

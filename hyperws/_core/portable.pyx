@@ -105,6 +105,28 @@ cdef class Portable(Driver):
             taken += piece
         return taken
 
+    cdef Py_ssize_t transmit_file(self, Connection connection, size_t size) except -2:
+        cdef Py_ssize_t taken = 0
+        connection.file.seek(connection.file_at)
+        while taken < <Py_ssize_t> size and not connection.blocked:    # the transport may block it
+            if connection.transport.is_closing():
+                return -1
+            piece = connection.file.read(min(<Py_ssize_t> size - taken, WRITE_SIZE))
+            if not piece:
+                raise EOFError(f"{connection.file.name!r} became shorter while it was sent")
+            connection.transport.write(piece)
+            taken += len(piece)
+        if not connection.blocked and taken < connection.file_left:
+            self.loop.call_soon(self.send_more, connection)     # the transport will not ask for it
+        return taken
+
+    def send_more(self, Connection connection):
+        """Go on once the transport takes more."""
+        try:
+            connection.writable()
+        except Exception as error:
+            self.fault(connection, error)
+
     cdef size_t held(self, Connection connection) except? 0:
         cdef size_t size = connection.transport.get_write_buffer_size()
         socket = connection.transport.get_extra_info("socket")
@@ -220,11 +242,8 @@ class Protocol(asyncio.Protocol):
         connection.blocked = True
 
     def resume_writing(self):
-        cdef Connection connection = self.connection
-        try:
-            connection.writable()
-        except Exception as error:
-            self.driver.fault(connection, error)
+        # in a turn of its own: asyncio fails over a transport that is closed in here
+        self.driver.loop.call_soon(self.driver.send_more, self.connection)
 
     def connection_lost(self, error):
         cdef Portable driver = self.driver

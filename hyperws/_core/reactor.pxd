@@ -1,6 +1,6 @@
 """The driver on a poller of its own, nested in the event loop: one wake-up serves every ready socket."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 from hyperws._core.connection cimport Connection, Driver
 from hyperws._core.http cimport RequestParser
@@ -23,6 +23,7 @@ cdef extern from "poller.h":
     int hw_poller_change(int poller, int fd, int before, int after, void *tag) noexcept
     int hw_poller_wait(int poller, hw_event *events, int capacity) noexcept
     ssize_t hw_send(int fd, const void *data, size_t size) noexcept
+    ssize_t hw_sendfile(int fd, int file, int64_t offset, size_t count) noexcept
     size_t hw_held(int fd) noexcept
     int hw_accept(int listener, sockaddr_storage *address, socklen_t *size) noexcept
 

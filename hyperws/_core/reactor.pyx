@@ -198,6 +198,14 @@ cdef class Reactor(Driver):
             return 0
         return taken
 
+    cdef Py_ssize_t transmit_file(self, Connection connection, size_t size) except -2:
+        cdef ssize_t taken = hw_sendfile(connection.fd, connection.file.fileno(), connection.file_at, size)
+        if taken == 0:
+            raise EOFError(f"{connection.file.name!r} became shorter while it was sent")
+        if taken == -EAGAIN or taken == -EINTR:
+            return 0
+        return max(taken, <ssize_t> -1)
+
     cdef size_t held(self, Connection connection) except? 0:
         return hw_held(connection.fd)
 

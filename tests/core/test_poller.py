@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import select
+import signal
 import socket
 
 import pytest
@@ -14,6 +15,8 @@ from .c_library import build
 
 if os.name == "nt":
     pytest.skip("there is no poller for Windows", allow_module_level=True)
+
+import fcntl
 
 READ, WRITE, IDLE = 1, 2, 4
 
@@ -63,7 +66,10 @@ class Poller:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("poller"), "poller", READY)
+    library = build(tmp_path_factory.mktemp("poller"), "poller", READY)
+    library.hw_sendfile.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_size_t)
+    library.hw_sendfile.restype = ctypes.c_ssize_t
+    return library
 
 
 @pytest.fixture
@@ -184,3 +190,67 @@ def test_accept(poller, library):
                 assert accepted.getpeername() == client.getsockname()
                 assert not os.get_blocking(accepted.fileno())
                 assert not os.get_inheritable(accepted.fileno())
+
+
+CONTENT = bytes(range(256)) * 8192      # 2 MiB: more than a socket takes at once
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    with path.open("rb") as file:
+        yield file.fileno()
+
+
+@pytest.mark.parametrize("kind", ["sendfile", "without sendfile"])
+def test_a_file_is_sent_in_the_pieces_that_a_socket_takes(library, pair, file, kind):
+    one, other = pair
+    if kind == "without sendfile":
+        # Linux refuses to send a file to what is open for appending
+        fcntl.fcntl(one, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND)
+    at, came = 1000, b""
+    while at < len(CONTENT) - 1:
+        taken = library.hw_sendfile(one.fileno(), file, at, len(CONTENT) - 1 - at)
+        if taken == -errno.EAGAIN:
+            came += other.recv(len(CONTENT))
+            continue
+        assert 0 < taken <= len(CONTENT) - 1 - at
+        at += taken
+    one.close()
+    while piece := other.recv(len(CONTENT)):
+        came += piece
+    assert came == CONTENT[1000:-1]
+    assert os.lseek(file, 0, os.SEEK_CUR) == 0
+
+
+def test_the_end_of_a_file(library, pair, file):
+    one, other = pair
+    assert library.hw_sendfile(one.fileno(), file, len(CONTENT) - 3, 10) == 3
+    assert library.hw_sendfile(one.fileno(), file, len(CONTENT), 10) == 0
+    assert library.hw_sendfile(one.fileno(), file, len(CONTENT) + 5, 10) == 0
+    assert other.recv(10) == CONTENT[-3:]
+
+
+def test_a_file_for_a_peer_that_is_gone_raises_no_signal(library, pair, file):
+    one, other = pair
+    other.close()
+    raised = []
+    before = signal.signal(signal.SIGPIPE, lambda *_: raised.append(True))
+    try:
+        assert library.hw_sendfile(one.fileno(), file, 0, 10) == -errno.EPIPE
+        assert signal.SIGPIPE not in signal.sigpending()
+        assert signal.SIGPIPE not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert not raised
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPIPE])
+        assert library.hw_sendfile(one.fileno(), file, 0, 10) == -errno.EPIPE
+        assert signal.SIGPIPE in signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPIPE])
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+    assert not raised
+
+
+def test_what_can_not_be_sent_is_told(library, pair, file):
+    one, _ = pair
+    assert library.hw_sendfile(one.fileno(), 10**6, 0, 10) == -errno.EBADF
+    assert library.hw_sendfile(10**6, file, 0, 10) == -errno.EBADF
