@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from hyperws import jsons
@@ -10,6 +12,7 @@ from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws.cookies import SameSite, write_cookie
 from hyperws.errors import ConnectionClosed, UsageError
+from hyperws.files import File, content_type_of, describe_file
 from hyperws.incoming import Incoming
 from hyperws.response import WITHOUT_BODY, Response
 
@@ -147,6 +150,40 @@ class Exchange(Incoming):
             response.set_status(status)
         response.headers.setdefault("content-type", content_type)
         return self.respond(body)
+
+    def send_file(
+        self, path: str | os.PathLike[str], *, content_type: str | None = None
+    ) -> Awaitable[None]:
+        """Send a file as the whole HTTP response. Awaiting the result waits while the peer is slow.
+
+        A condition or a range in the request is answered as RFC 9110, sections 13 and 14, have it, unless a
+        status other than 200 was set. The content type is `content_type`, or what the end of the name stands
+        for. Headers that were set before win over those that are made: `etag`, `last-modified`,
+        `cache-control: no-cache` and so on.
+
+        Raises OSError for what is no file that can be read, UsageError once the head has gone out.
+        """
+        response = self.unsent_response("send_file")
+        if not isinstance(path, (str, os.PathLike)):
+            raise UsageError(f"send_file() takes a path as a str or Path, not {type(path).__name__}")
+        if content_type is not None:
+            response.set_header("content-type", content_type)
+        return self.send_opened(File.open(path, content_type_of(path)))
+
+    def send_opened(self, file: File) -> Awaitable[None]:
+        """Send a file that is open already, and close it."""
+        with ExitStack() as closing:
+            closing.enter_context(file.raw)
+            part = describe_file(self.response, file, self.method, self.headers)
+            if part is None:
+                return self.respond()
+            self._start_response()
+            self._complete = True
+            head = self.response.head(len(part), self.request.minor_version, self.keep_alive)
+            if not part or not self.has_body:
+                return self.http.write(head)
+            closing.pop_all()   # from here on the connection sees to it
+            return self.http.write_file(head, file.raw, part.start, len(part))
 
     # ------------------------------------------------------------------------------- in pieces
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, overload
 
 from hyperws.errors import RouteError
+from hyperws.folders import Folder
 from hyperws.hooks import Hookable
 from hyperws.routing import Handler, MessageCallback, Router, parse_pattern
 
@@ -78,3 +80,23 @@ class Routable(Hookable):
             return function
 
         return decorator
+
+    def static(
+        self, prefix: str, directory: str | os.PathLike[str], *, max_age: int | None = None
+    ) -> Self:
+        """Serve the files of a directory below a path, as in `static("/assets", "build/assets")`.
+
+        A folder's path gives its `index.html`. Clients that take gzip get `name.gz` where that lies beside
+        `name` and is not older. Caches ask each time whether a file has changed, or keep it for `max_age`
+        seconds. Hidden files (all but `.well-known`) and links that lead out of the directory can't be had.
+
+        Raises RouteError for a bad or duplicate path, ConfigurationError for a directory that isn't there.
+        """
+        parse_pattern(prefix)
+        if "{" in prefix:
+            raise RouteError(f"{prefix!r}: static takes a path without names, as in '/assets'")
+        base = prefix.removesuffix("/")
+        folder = Folder(base.count("/"), directory, max_age)
+        for pattern in filter(None, [base, base + "/{path:path}"]):
+            self.route(pattern, folder, methods=["GET", "HEAD"], websocket=False)
+        return self
