@@ -149,8 +149,8 @@ async def test_a_handshake_during_the_drain_is_refused(under, serving):
         await asyncio.sleep(0)
         go_on.set()
         assert (await soon(reader.read())).startswith(b"HTTP/1.1 503 ")
-        await soon(stopping)
         writer.close()
+        await soon(stopping)
 
 
 def fetch(server):

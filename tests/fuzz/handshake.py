@@ -9,9 +9,9 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.headers import parse_extension
 
 from hyperws.compression import NAME, Agreement, Compression, accept
+from hyperws.cookies import parse_cookies
 from hyperws.errors import BadRequest
 from hyperws.handshake import parse_extensions
-from hyperws.headers import parse_cookies
 
 from ..test_handshake import agree_on_lists
 from .source import Source
