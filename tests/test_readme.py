@@ -1,16 +1,20 @@
-"""The README's examples run as they stand, but for the port; its links lead somewhere."""
+"""The examples of the README and the guide run as they stand, but for the port; the links lead somewhere."""
 
 import re
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from websockets.sync.client import connect
 
-README = Path(__file__).parent.parent / "README.md"
+TOP = Path(__file__).parent.parent
+README = TOP / "README.md"
+PAGES = [README, *(TOP / "docs").glob("*.md")]
+GUIDE = (TOP / "docs" / "http.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
@@ -64,6 +68,39 @@ def test_plain_function():
         assert websocket.recv() == "fast"
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README.read_text()))
-def test_links_lead_somewhere(link):
-    assert link.startswith("http") or (README.parent / link).exists()
+def test_the_guide_to_http_is_one_program():
+    program = "\n\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL))
+    with running(program) as port:
+        url = f"http://127.0.0.1:{port}"
+
+        def send(method, path, data=None, **headers):
+            with urlopen(Request(url + path, data, headers, method=method)) as answer:
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                return answer.read()
+
+        assert send("PUT", "/upload", b"x" * 2_000_000) == b'{"size":2000000}'
+        assert send("POST", "/users", b'{"name": "ada"}') == b'{"hello":"ada"}'
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert send("POST", "/form", b"name=ada", **form) == b"ada and 0 files"
+        assert send("GET", "/report").count(b"\n") == 1000
+        with urlopen(url + "/news") as stream, connect(f"ws://127.0.0.1:{port}/news") as websocket:
+            assert stream.readline() == b"event: hello\n"
+            assert websocket.recv() == "welcome"
+            websocket.send("new")
+            assert websocket.recv() == "new"
+            while (line := stream.readline()) != b"data: new\n":
+                assert line
+        sorry, refusal = (500, b"Sorry: UsageError\n"), (401, b"Log in first.")
+        for path, (status, text) in (("/broken", sorry), ("/admin", refusal)):
+            with pytest.raises(HTTPError) as refused:
+                send("GET", path)
+            assert (refused.value.code, refused.value.read()) == (status, text)
+            refused.value.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)\)", page.read_text())],
+)
+def test_links_lead_somewhere(page, link):
+    assert link.startswith("http") or (page.parent / link).exists()
