@@ -14,7 +14,9 @@ from websockets.sync.client import connect
 TOP = Path(__file__).parent.parent
 README = TOP / "README.md"
 PAGES = [README, *(TOP / "docs").glob("*.md")]
-GUIDE = (TOP / "docs" / "http.md").read_text()
+GUIDE_PROGRAM = "\n\n".join(
+    re.findall(r"```python\n(.*?)```", (TOP / "docs" / "http.md").read_text(), re.DOTALL)
+)
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
@@ -69,8 +71,7 @@ def test_plain_function():
 
 
 def test_the_guide_to_http_is_one_program():
-    program = "\n\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL))
-    with running(program) as port:
+    with running(GUIDE_PROGRAM) as port:
         url = f"http://127.0.0.1:{port}"
 
         def send(method, path, data=None, **headers):

@@ -13,6 +13,8 @@ import pytest
 
 import hyperws
 
+from .test_readme import GUIDE_PROGRAM
+
 pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
 
 PACKAGE = Path(hyperws.__file__).parent
@@ -119,7 +121,7 @@ def test_stubs_match_the_compiled_core(tmp_path):
     assert output.strip() == ""
 
 
-@pytest.mark.parametrize("code", [CHAT, SEED, TASKS], ids=["chat", "seed", "tasks"])
+@pytest.mark.parametrize("code", [CHAT, SEED, TASKS, GUIDE_PROGRAM], ids=["chat", "seed", "tasks", "guide"])
 def test_strict_mypy_accepts_code_of_users(tmp_path, code):
     (tmp_path / "user.py").write_text(code)
     assert run(tmp_path, "mypy", "--strict", "user.py") == "Success: no issues found in 1 source file\n"
