@@ -31,6 +31,7 @@ MODULES = {
     "message_writer": [],
     "poll": [],
     "portable": [],
+    "request_reader": [],
     "timers": ["wheel"],
     "topics": [],
     "waiter": [],

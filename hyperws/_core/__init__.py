@@ -16,7 +16,8 @@ Each module may import those above it, never those below:
     poll        a subscriber that takes one message
     connection  one socket's bytes, flow control and deadlines; what a driver must provide
     inbox       the receive queue of one WebSocket or request body
-    http_session, websocket_session   the two protocols, on a connection
+    request_reader    HTTP requests on a connection
+    http_session, websocket_session   the two protocols on it
     context     the compiled half of hyperws.Context
     reactor     the driver on a poller of its own
     portable    the driver on asyncio transports

@@ -1,50 +1,16 @@
-"""HTTP/1.1 on a connection: one request after the other, until one becomes a WebSocket."""
+"""HTTP/1.1 on a connection: the answers, among them streams and long polls, and the way to a WebSocket."""
 
-from libc.stdint cimport uint8_t
-
-from hyperws._core.body cimport BodyReader
-from hyperws._core.buffer cimport Buffer
-from hyperws._core.connection cimport Session
-from hyperws._core.http cimport Request, RequestParser
-from hyperws._core.inbox cimport Inbox
 from hyperws._core.poll cimport Poll
+from hyperws._core.request_reader cimport RequestReader
 
 
-cdef class HttpSession(Session):
-    cdef RequestParser parser
-    cdef Buffer pending        # of a head that is not complete, or of requests behind this one
-    cdef size_t scan           # how much of a pending head has been looked at
-    cdef bint answering        # a request is with the application; those behind it wait
-    cdef bint answered         # it has its answer, but not all of its body has come yet
-    cdef bint served           # at least one was answered
-    cdef bint resuming         # requests are pending and their turn is scheduled
-    cdef bint unreadable       # where the next request begins is unknown
-    cdef double since          # when what is waited for now began to be due
+cdef class HttpSession(RequestReader):
     cdef double ended_at       # when the input ended
-
-    cdef BodyReader body       # of the request that is being answered, None once all of it has come
-    cdef Inbox inbox           # what has come of it and was not taken yet, or None
-    cdef bint continue_due     # the peer waits for a 100 before it sends the body
-    cdef size_t body_part      # bytes of it since `since`, or since the answer
-
-    cdef readonly size_t bytes_sent    # of the answer, its head and framing among them
     cdef Poll polling          # what the request waits for, or None
     cdef bint streaming        # the answer is an event stream
     cdef bint quiet            # nothing was sent on it since the last look
     cdef double ping_at        # when the next look is due
 
-    cdef bint is_waiting(self)
-    cdef int go_on(self) except -1
-    cdef int take_pending(self) except -1
-    cdef size_t consume(self, uint8_t *data, size_t size) except? 0
-    cdef Request take_head(self, uint8_t *data, size_t size, size_t *taken)
-    cdef size_t take_early_body(self, Request request, uint8_t *data, size_t size) except? 0
-    cdef int dispatch(self, Request request) except -1
-    cdef size_t take_body(self, uint8_t *data, size_t size) except? 0
-    cdef int give_up_body(self, object error) except -1
-    cdef int body_ended(self) except -1
-    cdef int next_request(self) except -1
-    cdef int refuse(self, object error) except -1
     cdef int send_bytes(self, bytes data) except -1
     cdef int end_stream(self) except -1
     cdef int look_at_stream(self, double now) except -1
