@@ -15,6 +15,7 @@ except ModuleNotFoundError as error:
 from hyperws.compression import Compression
 from hyperws.content_coding import Gzip
 from hyperws.context import Context
+from hyperws.cors import Cors
 from hyperws.errors import (
     BadRequest,
     ConfigurationError,
@@ -37,6 +38,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionClosed",
     "Context",
+    "Cors",
     "Form",
     "Gzip",
     "Headers",

@@ -23,12 +23,12 @@ def parse_origin(origin: str) -> Origin:
     return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
 
 
-def checked_origins(origins: list[str] | str) -> AllowedOrigins:
-    """What `allowed_origins` was given, in the form in which origins are compared."""
+def checked_origins(origins: list[str] | str, option: str = "allowed_origins") -> AllowedOrigins:
+    """What `allowed_origins` or another option was given, in the form in which origins are compared."""
     if origins == "*":
         return "*"
     if not isinstance(origins, (list, tuple, set, frozenset)) or not all(isinstance(o, str) for o in origins):
-        raise ConfigurationError(f"allowed_origins takes a list of origins or '*', not {origins!r}")
+        raise ConfigurationError(f"{option} takes a list of origins or '*', not {origins!r}")
     try:
         return frozenset(parse_origin(origin) for origin in origins)
     except ValueError as error:
