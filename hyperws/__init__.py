@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
         "or build it here by 'pip install -e .'"
     ) from None
 
+from hyperws.authentication import BasicAuth, BearerAuth
 from hyperws.compression import Compression
 from hyperws.content_coding import Gzip
 from hyperws.context import Context
@@ -34,6 +35,8 @@ from hyperws.server import Server
 __all__ = [
     "SEC_WEBSOCKET_KEY",
     "BadRequest",
+    "BasicAuth",
+    "BearerAuth",
     "Compression",
     "ConfigurationError",
     "ConnectionClosed",
