@@ -48,11 +48,16 @@ class Reader:
             return match[0]
         raise self.error()
 
+    def quoted(self) -> str | None:
+        """The text in quotation marks that stands here (RFC 9110, section 5.6.4), or None."""
+        match = self.take(QUOTED)
+        return match and QUOTED_PAIR.sub(r"\1", match[1])
+
     def token_or_quoted(self) -> str:
         """A token, which may stand in quotation marks (RFC 6455, section 9.1)."""
-        if not (quoted := self.take(QUOTED)):
+        text = self.quoted()
+        if text is None:
             return self.token()
-        text = QUOTED_PAIR.sub(r"\1", quoted[1])
         if not TOKEN.fullmatch(text):
             raise self.error()
         return text
