@@ -83,6 +83,8 @@ class Application:
 
     async def after_middleware(self, context: Context, route: Route | None) -> None:
         if not await call_chain(self.hooks.request, context):
+            if context.wants_websocket:
+                context.http.read_no_more()     # what follows was to be frames, not another request
             return
         context.keep_headers()
         if (coroutine := self.dispatch(context, route)) is not None:
@@ -237,6 +239,7 @@ class Application:
     async def open_with_hooks(self, context: Context, route: Route, agreement: Agreement | None) -> None:
         chosen = context.subprotocol
         if not await call_chain(self.hooks.upgrade, context):
+            context.http.read_no_more()     # what follows was to be frames, not another request
             return
         if context.http.input_ended:
             context.http.abort()    # nobody is there any more

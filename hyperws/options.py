@@ -16,6 +16,7 @@ from hyperws.errors import ConfigurationError, UsageError
 from hyperws.limits import Limits
 from hyperws.listening import SocketOption
 from hyperws.origins import AllowedOrigins, checked_origins
+from hyperws.proxies import TrustedProxies
 from hyperws.response import TOKEN
 from hyperws.tls import Certificate, File
 
@@ -37,6 +38,7 @@ class Options(TypedDict, total=False):
     fragment_size: int | None
     limits: Limits
     allowed_origins: list[str] | Literal["*"]
+    trusted_proxies: list[str]
     subprotocols: list[str]
     compression: bool | Compression
     gzip: bool | Gzip
@@ -64,6 +66,7 @@ class Configurable:
         self.gzipping: Gzip | None = None
         self.logs_access = False
         self.certificate: Certificate | None = None
+        self.proxies: TrustedProxies | None = None
         self._started = False
         self._host = "127.0.0.1"
         self._port = 60000
@@ -184,6 +187,17 @@ class Configurable:
         """
         self._check()
         self.origins = checked_origins(origins)
+        return self
+
+    def trusted_proxies(self, proxies: list[str], *, by_forwarded: bool = False) -> Self:
+        """Believe what these reverse proxies tell of their clients, as in ["127.0.0.1", "10.0.0.0/8"]; "unix"
+        for whoever comes by the Unix socket.
+
+        `ctx.client`, `ctx.scheme` and `ctx.host` are then the client's, by the headers X-Forwarded-For,
+        -Proto and -Host, or with `by_forwarded` by Forwarded (RFC 7239). Default: no proxy is believed.
+        """
+        self._check()
+        self.proxies = TrustedProxies(proxies, by_forwarded=by_forwarded)
         return self
 
     def subprotocols(self, names: list[str]) -> Self:

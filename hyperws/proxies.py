@@ -47,14 +47,13 @@ class TrustedProxies:
     """The proxies that are believed, by address or network; "unix" for whoever comes by the Unix socket.
 
         proxies = TrustedProxies(["127.0.0.1", "10.0.0.0/8"])
-        client, scheme, host = proxies.resolve(ctx.client, ctx.headers)
+        client, scheme, host = proxies.resolve("10.0.0.1:5000", ctx.headers)
 
-    A proxy must overwrite or drop what its clients send of these headers, also those that it does not use
-    itself: `Forwarded` is believed before `X-Forwarded-…`. Raises ConfigurationError for what is no address
-    or network.
+    They tell by `X-Forwarded-For`, `-Proto` and `-Host`, or else by `Forwarded`: the one kind is believed, as
+    a client may have made the other up. Raises ConfigurationError for what is no address or network.
     """
 
-    def __init__(self, proxies: Collection[str]) -> None:
+    def __init__(self, proxies: Collection[str], *, by_forwarded: bool = False) -> None:
         if (
             isinstance(proxies, str)
             or not isinstance(proxies, Collection)
@@ -70,6 +69,7 @@ class TrustedProxies:
                 f"{error}: trusted_proxies takes addresses, networks as in '10.0.0.0/8', and 'unix'"
             ) from None
         self._trusts_unix = "unix" in proxies
+        self._by_forwarded = by_forwarded
 
     def resolve(self, peer: str, headers: Headers) -> Forwarded:
         """What the request of a peer was before proxies passed it on.
@@ -80,7 +80,7 @@ class TrustedProxies:
         node = read_node(peer)
         if not (self._trusts_unix if peer == "unix" else node and self._trusts(node)):
             return Forwarded(peer, None, None)
-        if "forwarded" in headers:
+        if self._by_forwarded:
             return self._walk(peer, forwarded_hops(headers.getall("forwarded")))
         client = self._walk(peer, x_forwarded_hops(headers.getall("x-forwarded-for"))).client
         scheme, host = nearest(headers, "x-forwarded-proto"), nearest(headers, "x-forwarded-host")

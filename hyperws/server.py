@@ -71,8 +71,11 @@ class Server(Routable):
 
     def seen_by_client(self, context: Incoming) -> tuple[str, str, str | None]:
         """(client, scheme, host) of a request, as its client has them."""
-        scheme = "http" if self.certificate is None else "https"
-        return context.connection.client, scheme, context.request.host
+        peer, scheme = context.connection.client, "http" if self.certificate is None else "https"
+        if self.proxies is None:
+            return peer, scheme, context.request.host
+        forwarded = self.proxies.resolve(peer, context.headers)
+        return forwarded.client, forwarded.scheme or scheme, forwarded.host or context.request.host
 
     # --------------------------------------------------------------------------------- life
 

@@ -102,6 +102,28 @@ async def test_abort_stops_the_chain(serving):
             assert called == ["second", "upgrade"]
 
 
+@pytest.mark.parametrize("register", ["request_middleware", "pre_ws_upgrade"])
+@pytest.mark.parametrize("how", ["abort", "answer"])
+async def test_what_follows_a_handshake_that_was_refused_is_no_request(serving, register, how):
+    server, paths = make_server(), []
+
+    async def refuse(ctx):
+        paths.append(ctx.path)
+        if how == "answer":
+            await ctx.text("no", status=403)
+        ctx.set_response_status_code(403).abort() if how == "abort" else None
+
+    getattr(server, register)(refuse)
+    hidden = get("/secret")
+    bodies = [b"", f"Content-Length: {len(hidden)}\r\n".encode(), b"Transfer-Encoding: chunked\r\n"]
+    async with serving(server) as running:
+        for lines in bodies if register == "request_middleware" else bodies[:1]:
+            answer = await soon(running.exchange(HANDSHAKE[:-2] + lines + b"\r\n" + hidden))
+            assert answer.startswith(b"HTTP/1.1 403 ")
+            assert answer.count(b"HTTP/1.1") == 1
+    assert set(paths) == {"/"}
+
+
 async def test_middleware_may_answer_itself(serving):
     server = make_server()
 

@@ -7,6 +7,8 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from hyperws import BadRequest, ConfigurationError, Headers, Server
 from hyperws.proxies import TrustedProxies, parse_forwarded
@@ -14,11 +16,15 @@ from hyperws.proxies import TrustedProxies, parse_forwarded
 from .core.pieces import corpus, examples
 
 PEER = "10.0.0.1:5000"
-PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8:aa::/48", "unix"])
+PROXIES = ["10.0.0.0/8", "2001:db8:aa::/48", "unix"]
 
 
 def told(*lines, peer=PEER, proxies=PROXIES):
-    """(client, scheme, host) of a request with these headers, each as "name: value"."""
+    """(client, scheme, host) of a request with these headers, each as "name: value".
+
+    Its proxies tell by the kind of header that comes first.
+    """
+    proxies = TrustedProxies(proxies, by_forwarded=bool(lines) and lines[0].startswith("Forwarded"))
     pairs = (line.encode("latin-1").partition(b":") for line in lines)
     return proxies.resolve(peer, Headers((name, value.strip()) for name, _, value in pairs))
 
@@ -53,9 +59,9 @@ def test_others_are_not(peer, headers):
 
 @pytest.mark.parametrize("headers", EVERYTHING)
 def test_a_unix_socket_is_only_believed_where_it_is_listed(headers):
-    assert told(*headers, peer="unix", proxies=TrustedProxies(["10.0.0.1"])) == ("unix", None, None)
-    assert told(*headers, proxies=TrustedProxies(["unix"])) == (PEER, None, None)
-    assert told(*headers, proxies=TrustedProxies([])) == (PEER, None, None)
+    assert told(*headers, peer="unix", proxies=["10.0.0.1"]) == ("unix", None, None)
+    assert told(*headers, proxies=["unix"]) == (PEER, None, None)
+    assert told(*headers, proxies=[]) == (PEER, None, None)
 
 
 @pytest.mark.parametrize("peer", [PEER, "unix"])
@@ -234,9 +240,10 @@ def test_the_scheme_and_host_by_x_forwarded(proto, host, scheme, expected):
         ('"', (PEER, None, None)),
     ],
 )
-def test_forwarded_wins(value, expected):
-    _, x_forwarded = EVERYTHING
+def test_the_other_kind_of_header_may_be_made_up(value, expected):
+    forwarded, x_forwarded = EVERYTHING
     assert told(f"Forwarded: {value}", *x_forwarded) == expected
+    assert told("X-Forwarded-For: 192.0.2.9", *forwarded) == ("192.0.2.9", None, None)
 
 
 # ------------------------------------------------------------------------------- whatever comes
@@ -273,13 +280,36 @@ def test_what_is_no_list_of_proxies_is_told(proxies):
 
 
 async def test_a_proxy_of_a_server(serving):
-    server = Server()
+    server = Server(trusted_proxies=["127.0.0.1"])
 
     @server.route("/")
     async def resolve(ctx):
-        await ctx.json(TrustedProxies(["127.0.0.1"]).resolve(ctx.client, ctx.headers))
+        await ctx.json([ctx.client, ctx.scheme, ctx.host])
 
     chain = [("X-Forwarded-For", "203.0.113.1"), ("X-Forwarded-For", "192.0.2.1")]
     async with serving(server) as running, httpx.AsyncClient() as client:
         answer = await client.get(running.http(), headers=[*chain, ("X-Forwarded-Proto", "https")])
-    assert answer.json() == ["192.0.2.1", "https", None]
+        assert answer.json() == ["192.0.2.1", "https", f"{running.host}:{running.port}"]
+        answer = await client.get(running.http(), headers=[("X-Forwarded-Host", "example.com")])
+        client_address, *others = answer.json()
+        assert client_address.startswith("127.0.0.1:")
+        assert others == ["http", "example.com"]
+    with pytest.raises(ConfigurationError):
+        Server(trusted_proxies="127.0.0.1")
+
+
+async def test_a_page_of_the_host_that_a_proxy_names_may_connect(serving):
+    server = Server(trusted_proxies=["127.0.0.1"])
+
+    @server.route("/")
+    async def socket(ctx):
+        await ctx.send(ctx.client)
+
+    async with serving(server) as running:
+        options = {"origin": "https://example.com"}
+        told = {"X-Forwarded-Host": "example.com", "X-Forwarded-For": "192.0.2.1"}
+        async with connect(running.ws(), **options, additional_headers=told) as websocket:
+            assert await websocket.recv() == "192.0.2.1"
+        with pytest.raises(InvalidStatus, match="403"):
+            async with connect(running.ws(), **options):
+                pass
