@@ -42,16 +42,16 @@ class Limits:
     left; a peer that is given more while all of it waits is cut off, without a close frame: its handler gets
     a ConnectionClosed with the code 1013."""
     handshake_timeout: float | None = 10.0
-    """Seconds for the head of a request until all of it has come: from the connection on, for a later one from
-    its first byte, or from the answer before it. Each 16 KiB of its body have as long, while the server reads
-    them. One that has begun is answered with 408."""
+    """Seconds for the head of a request until all of it has come: from the connection on, for a later one
+    from its first byte, or from the answer before it. Each 16 KiB of its body have as long, while the server
+    reads them. One that has begun is answered with 408."""
     idle_timeout: float | None = 60.0
     """Seconds without a byte from the peer until it is given up, between requests or on a WebSocket.
     So is one that takes none of what waits for it, whatever it sends, after up to twice as long. A WebSocket
     is closed with 1001, or cut off where it takes nothing, with 1013 for its handler."""
     ping_interval: float | None = 20.0
-    """Seconds without a byte from a WebSocket's peer until it is sent a ping; seconds without an event until an
-    event stream is sent a comment, up to twice as long."""
+    """Seconds without a byte from a WebSocket's peer until it is sent a ping; seconds without an event until
+    an event stream is sent a comment, up to twice as long."""
     ping_timeout: float | None = 20.0
     """Seconds for any sign of life after a ping, until the connection is closed with 1011."""
     close_timeout: float | None = 10.0
