@@ -49,7 +49,7 @@ class Application:
         try:
             route, params = self.server.router.find(request.path)
         except BadRequest as error:
-            self.bad_request(http, error)
+            self.bad_request(http, error, request)
             return
         context = Context(self.server, http, request, params)
         if self.server.logs_access:
@@ -61,10 +61,11 @@ class Application:
         elif not context.is_websocket:
             self.http_ended(context, None)
 
-    def bad_request(self, http: HttpSession, error: BadRequest) -> None:
+    def bad_request(self, http: HttpSession, error: BadRequest, request: Request | None) -> None:
         """Answer what can't be served, and close: where the next request begins is unknown."""
         if not http.closed:
-            http.write(plain(error.status, error.text).encode())
+            head_only = request is not None and request.method == "HEAD"
+            http.write(plain(error.status, error.text).encode(head_only=head_only))
             http.done(False)
             if self.server.logs_access:
                 log_bad_request(http.client, error)

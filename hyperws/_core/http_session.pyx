@@ -202,7 +202,7 @@ cdef class HttpSession(RequestReader):
             return connection.abort()
         if not buffer_size(&self.pending):
             return connection.abort()
-        return self.refuse(BadRequest(408, "the request took too long to come"))
+        return self.refuse(BadRequest(408, "the request took too long to come"), None)
 
     cdef int look_at_stream(self, double now) except -1:
         """Give a sign of life where nothing was sent: it shows to both sides, and to what is between them."""

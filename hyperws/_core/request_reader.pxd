@@ -38,4 +38,4 @@ cdef class RequestReader(Session):
     cdef int give_up_body(self, object error) except -1
     cdef int body_ended(self) except -1
     cdef int next_request(self) except -1
-    cdef int refuse(self, object error) except -1
+    cdef int refuse(self, object error, Request request) except -1

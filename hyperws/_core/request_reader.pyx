@@ -112,20 +112,21 @@ cdef class RequestReader(Session):
                 continue
             if self.answering or self.connection.blocked:
                 break       # who asks and never reads must not fill the memory
+            request = None
             try:
                 request = self.take_head(data + taken, size - taken, &taken)
                 if request is None:
                     break
                 taken += self.take_early_body(request, data + taken, size - taken)
             except BadRequest as error:
-                self.refuse(error)
+                self.refuse(error, request)
                 return size
             self.dispatch(request)
         return taken
 
-    cdef int refuse(self, object error) except -1:
+    cdef int refuse(self, object error, Request request) except -1:
         self.answering = self.unreadable = True
-        self.connection.driver.app.bad_request(self, error)
+        self.connection.driver.app.bad_request(self, error, request)
         return 0
 
     cdef Request take_head(self, uint8_t *data, size_t size, size_t *taken):

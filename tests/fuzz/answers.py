@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..core import oracle_http
+from ..core import oracle_chunked, oracle_http
 from ..core.oracle_websocket import CLOSE, Inflating, frames, read
 
 HEAD = re.compile(
@@ -18,14 +18,15 @@ class Incomplete(Exception):
     """The bytes end where more have to come."""
 
 
-def read_requests(stream, *limits):
-    """(heads, rest): the requests that `stream` has whole, and what follows if the last is a handshake."""
+def read_requests(stream, max_head_size, max_headers, max_body_size):
+    """(heads, rest): the requests in `stream`, of which the last may lack some of its body, and what follows
+    if it is a handshake."""
     heads = []
     while True:
         while stream.startswith(b"\r\n"):
             stream = stream[2:]
         try:
-            found = oracle_http.parse(stream, *limits)
+            found = oracle_http.parse(stream, max_head_size, max_headers, max_body_size)
         except oracle_http.Refused:
             return heads, None
         if found is None:
@@ -34,12 +35,19 @@ def read_requests(stream, *limits):
         stream = stream[size:]
         if head.wants_websocket:
             return [*heads, head], stream
-        if any(name.lower() == b"transfer-encoding" for name, _ in head.headers):
-            return heads, None      # refused
-        if len(stream) < head.content_length:
-            return heads, None
         heads.append(head)
-        stream = stream[head.content_length :]
+        if any(name.lower() == b"transfer-encoding" for name, _ in head.headers):
+            try:
+                body = oracle_chunked.decode(stream)
+            except oracle_chunked.Refused:
+                return heads, None
+            if not body.is_done or len(body.payload) > max_body_size:
+                return heads, None
+            stream = stream[body.size :]
+        elif len(stream) < head.content_length:
+            return heads, None
+        else:
+            stream = stream[head.content_length :]
 
 
 def read_responses(data, heads):

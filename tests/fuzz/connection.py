@@ -50,6 +50,9 @@ EXTENSIONS = [
 EXTENSIONS_HEADER = "sec-websocket-extensions"
 SUBPROTOCOL_LISTS = [b"chat.v1", b"chat.v1, chat.v2", b"other", b"chat.v1,", b"chat.v1, chat.v1", b"a b", b""]
 
+# what a request has, by the bits of a byte beside the length of its body
+CHUNKED, EXPECTS, DAMAGED = 32, 64, 128
+
 METHODS = [b"GET", b"HEAD", b"POST", b"OPTIONS"]
 PATHS = [b"/?", b"/callback?", b"/nowhere?"]
 VERSIONS = [b"1.1", b"1.1\r\nConnection: close", b"1.0", b"1.0\r\nConnection: keep-alive"]
@@ -196,10 +199,20 @@ def request(source):
     """A request; its query is reactions, as handlers.py understands them."""
     method, path, version = source.choice(METHODS), source.choice(PATHS), source.choice(VERSIONS)
     query = bytes(byte for byte in source.take(source.byte() & 7) if bytes([byte]).isalpha())
-    body = source.take(source.byte() & 31)
-    return b"%b %b%b HTTP/%b\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (
-        method, path, query, version, len(body), body,
-    )
+    how = source.byte()
+    body = source.take(how & 31)
+    lines = b"Expect: 100-continue\r\n" if how & EXPECTS else b""
+    if how & CHUNKED:
+        lines += b"Transfer-Encoding: chunked\r\n"
+        cut = len(body) // 2
+        body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[:cut], body[cut:]) if piece)
+        body += b"0\r\nTrailer: x\r\n\r\n"
+    else:
+        lines += b"Content-Length: %d\r\n" % len(body)
+    if how & DAMAGED and body:
+        at = source.byte() % len(body)
+        body = body[:at] + source.take(1) + body[at + 1:]
+    return b"%b %b%b HTTP/%b\r\nHost: x\r\n%b\r\n%b" % (method, path, query, version, lines, body)
 
 
 def check_peer(peer, undisturbed):

@@ -134,14 +134,26 @@ async def answer(ctx):
         match letter:
             case "b":
                 ctx.set_response_body(await ctx.get_request_body())
+            case "B":
+                async for piece in ctx.body():
+                    await ctx.set_response_body(piece).send_body()
             case "c":
                 await ctx.set_response_body("chunk").send_body()
             case "C":
                 ctx.set_response_body(MUCH).send_body()
+            case "e":
+                await ctx.send_event(SMALL, id="1")
+            case "E":
+                ctx.subscribe("topic")
+            case "F":
+                for _ in range(5):
+                    ctx.send_event(MUCH)
             case "h":
                 ctx.set_response_header("x-name", ctx.headers.get("host", ""))
             case "n":
                 await asyncio.sleep(0)
+            case "p":
+                await ctx.poll("topic", timeout=2)
             case "r":
                 await ctx.send(SMALL)
             case "R":
@@ -151,6 +163,9 @@ async def answer(ctx):
             case "t":
                 asyncio.current_task().cancel()
                 await asyncio.sleep(0)
+            case "w":
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ctx.wait_closed(), 100)
             case "x":
                 fail()
             case "z":
