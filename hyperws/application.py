@@ -214,6 +214,8 @@ class Application:
     def open_websocket(self, context: Context, route: Route) -> Coroutine[Any, Any, None] | None:
         """Answer a handshake. Returns what is to run in a task, if anything is."""
         request, server = context.request, self.server
+        if context.http.closed:
+            return None     # the peer has left while middleware ran
         if server.stopping:
             self.answer(context, 503, "The server is going away: try again.")
             return None

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import logging
 import re
+import socket
+import struct
 
 import aiohttp
 import pytest
@@ -333,18 +335,22 @@ async def test_a_hook_that_raises_ends_its_websocket_only(serving, caplog):
     caplog.clear()
 
 
-async def test_a_peer_that_leaves_while_a_hook_waits(serving):
+@pytest.mark.parametrize("register", ["request_middleware", "pre_ws_upgrade"])
+async def test_a_peer_that_leaves_while_a_hook_waits(serving, register):
     server, came, go_on, left = make_server(), asyncio.Event(), asyncio.Event(), []
 
-    @server.pre_ws_upgrade
     async def before(ctx):
         came.set()
         await go_on.wait()
 
-    server.on_ws_connected(lambda ctx: left.append("connected"))
+    getattr(server, register)(before)
+    if register == "pre_ws_upgrade":
+        server.on_ws_connected(lambda ctx: left.append("connected"))
     async with serving(server) as running:
         _, writer = await running.raw(HANDSHAKE)
         await soon(came.wait())
+        linger = struct.pack("ii", 1, 0)    # a reset, after which the connection is gone
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         writer.transport.abort()
         async with asyncio.timeout(20):
             while not all(connection.session.input_ended for connection in server._driver.connections):
