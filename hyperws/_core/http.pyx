@@ -92,6 +92,9 @@ cdef class Request:
 cdef tuple split_target(str method, str target):
     """(host and port or None, path, query) of a request target (RFC 9112, section 3.2)."""
     host = None
+    if method == "CONNECT":
+        # a parser in front may take what follows for the inside of a tunnel
+        raise BadRequest(400, "CONNECT asks a proxy for a tunnel, and this server is none")
     if target[0] != "/" and not (target == "*" and method == "OPTIONS"):
         match = ABSOLUTE_TARGET(target)
         if not match:

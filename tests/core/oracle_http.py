@@ -4,10 +4,10 @@ A head may break several rules at once, and nothing says which of them a server 
 refused is refused with a set of statuses, of which a server answers one.
 
 Where the RFCs leave a choice, this is what hyperws chose: bytes of a target that ought to have been
-percent-encoded are let through, all but "#"; a host has no comma, by which two of them may have been
-joined; a list of equal Content-Lengths is refused; no Content-Length has more than 18 digits; and a
-WebSocket handshake in HTTP/1.0 is refused (RFC 6455, section 4.2) rather than taken for a plain request
-(RFC 9110, section 7.8).
+percent-encoded are let through, all but "#"; CONNECT is refused, whatever its target; a host has no comma,
+by which two of them may have been joined; a list of equal Content-Lengths is refused; no Content-Length has
+more than 18 digits; and a WebSocket handshake in HTTP/1.0 is refused (RFC 6455, section 4.2) rather than
+taken for a plain request (RFC 9110, section 7.8).
 """
 
 from __future__ import annotations
@@ -157,6 +157,8 @@ def interpret(method, target, is_http11, headers, max_body_size):
 
 def read_target(method, target):
     """(authority, path, query) of a target: origin-form, absolute-form, or the "*" of OPTIONS."""
+    if method == "CONNECT":
+        raise Refused(400)
     if target == "*":
         if method != "OPTIONS":
             raise Refused(400)

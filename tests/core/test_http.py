@@ -180,6 +180,8 @@ INVALID = {
     "another scheme": (400, with_line("GET ftp://x/a HTTP/1.1")),
     "a scheme alone": (400, with_line("GET http:// HTTP/1.1")),
     "an authority alone": (400, with_line("CONNECT x:443 HTTP/1.1")),
+    "a path for a tunnel": (400, with_line("CONNECT /x HTTP/1.1")),
+    "a URL for a tunnel": (400, with_line("CONNECT http://x/a HTTP/1.1")),
     "an absolute target without a host": (400, with_line("GET http:///a HTTP/1.1")),
     "an absolute target with a port alone": (400, with_line("GET http://:80/a HTTP/1.1")),
     "an absolute target with a user": (400, with_line("GET http://me@x/a HTTP/1.1")),
@@ -344,7 +346,7 @@ def test_an_unbounded_parser():
 
 lines = st.builds(
     "{} {} HTTP/{}".format,
-    st.sampled_from(["GET", "POST", "OPTIONS", "x"]),
+    st.sampled_from(["GET", "POST", "OPTIONS", "CONNECT", "x"]),
     st.sampled_from(["/", "/a?b=c", "*", "http://x", "http://x/y?z", "HTTP://[::1]/", "http:///", "a", "/#"]),
     st.sampled_from(["1.1", "1.1", "1.1", "1.0", "1.2", "2.0"]),
 )
