@@ -14,6 +14,7 @@ from hyperws.errors import UsageError
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 WITHOUT_BODY = (204, 304)
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 FRAMING = ("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 
 
@@ -80,13 +81,14 @@ class Response:
                 lines["transfer-encoding"] = "chunked"
         if self.body or length is None:
             lines.setdefault("content-type", self.content_type)
-        lines.setdefault("date", http_date())
-        options = ["upgrade"] if "upgrade" in lines else []     # RFC 9110, section 7.8
-        if not keep_alive:
-            options.append("close")
-        elif minor_version == 0:
-            options.append("keep-alive")
-        if options:
+        if "date" not in lines:
+            lines["date"] = http_date()
+        if not keep_alive or minor_version == 0 or "upgrade" in lines:
+            options = ["upgrade"] if "upgrade" in lines else []     # RFC 9110, section 7.8
+            if not keep_alive:
+                options.append("close")
+            elif minor_version == 0:
+                options.append("keep-alive")
             lines["connection"] = ", ".join(options)
         return encode_head(self.status, lines, self.cookies)
 
@@ -122,14 +124,12 @@ class Response:
 
 
 def encode_head(status: int, headers: dict[str, str], cookies: Sequence[str] = ()) -> bytes:
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    lines = [f"HTTP/1.1 {status} {phrase}"]
+    lines = [f"HTTP/1.1 {status} {PHRASES.get(status, '')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    lines += [f"set-cookie: {cookie}" for cookie in cookies]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    if cookies:
+        lines += [f"set-cookie: {cookie}" for cookie in cookies]
+    lines += ("", "")
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def plain(status: int, text: str, **headers: str) -> Response:
