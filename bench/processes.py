@@ -1,20 +1,22 @@
-"""Starts the echo servers and the load, each on its own core, and takes one measurement of one server."""
+"""Starts servers and load, each on its own core, and tells what they take."""
 
-import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from string import Template
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from native import HERE, build
 
-PEERS = {path.stem: path for path in sorted((HERE / "peers").glob("[!_]*.*"))}
 CORES = sorted(os.sched_getaffinity(0))
+START_SECONDS = 20
 
 
 class Unavailable(Exception):
@@ -27,99 +29,117 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def spawn(core: int, command: list[str], **pipes: Any) -> subprocess.Popen[str]:
+def spawn(
+    core: int, command: list[str], stdout: Any = subprocess.PIPE, **options: Any
+) -> subprocess.Popen[str]:
     """A child pinned to `core` from its first instruction on: it inherits the affinity taken for a moment."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
-        return subprocess.Popen(command, cwd=HERE.parent, text=True, stdout=subprocess.PIPE, **pipes)
+        return subprocess.Popen(
+            command, cwd=HERE.parent, text=True, stdout=stdout, start_new_session=True, **options
+        )
     finally:
         os.sched_setaffinity(0, before)
 
 
 @contextmanager
 def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """Kill the process at the end, whatever happens: a benchmark leaves nothing behind."""
+    """Kill the process and its children at the end, whatever happens: a benchmark leaves nothing behind."""
     with process:
         try:
             yield process
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 class Process:
     """What Linux tells of a process."""
 
     def __init__(self, pid: int) -> None:
-        self.folder = Path(f"/proc/{pid}")
+        self.pid = pid
 
     def megabytes(self, field: str) -> float:
         """A size in its status: VmRSS now, VmHWM at its peak."""
-        status = dict(line.split(":", 1) for line in (self.folder / "status").read_text().splitlines())
-        return int(status[field].split()[0]) * 1024 / 1e6
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        sizes = dict(line.split(":", 1) for line in status.splitlines())
+        return int(sizes[field].split()[0]) * 1024 / 1e6
 
     def cpu_seconds(self) -> float:
-        fields = (self.folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """What all its threads took so far, kernel work included."""
+        return time.clock_gettime(~self.pid << 3 | 2)   # the clock that clock_getcpuclockid(3) gives
+
+    def family(self) -> list["Process"]:
+        """The process, its children, their children, and so on."""
+        found = [self]
+        for process in found:
+            for children in Path(f"/proc/{process.pid}/task").glob("*/children"):
+                found += [Process(int(pid)) for pid in children.read_text().split()]
+        return found
 
 
 class Peer:
-    """One echo server in its own process on the first core."""
+    """A server to compare, in processes of its own on the first core."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.stem
         self.port = free_port()
 
     @contextmanager
     def started(self) -> Iterator["Peer"]:
         with (
-            tempfile.TemporaryFile("w+") as complaints,
-            running(spawn(CORES[0], self._command(), stderr=complaints)) as process,
+            TemporaryDirectory() as folder,
+            TemporaryFile("w+") as complaints,
+            running(self._spawn(Path(folder), complaints)) as process,
         ):
-            assert process.stdout
-            if process.stdout.readline() != "ready\n":
-                complaints.seek(0)
-                raise Unavailable((complaints.read().strip().splitlines() or ["it ends without a word"])[-1])
             self.pid = process.pid
+            try:
+                self._wait_until_it_listens(process)
+            except Unavailable as error:
+                complaints.seek(0)
+                raise Unavailable((complaints.read().strip().splitlines() or [str(error)])[-1]) from None
             yield self
 
-    def _command(self) -> list[str]:
-        path = PEERS[self.name]
-        if path.suffix == ".c":
-            return [str(build(path)), str(self.port)]
-        return [sys.executable, "-m", f"bench.peers.{path.stem}", str(self.port)]
+    def _spawn(self, folder: Path, output: Any) -> subprocess.Popen[str]:
+        command = self._command(folder)
+        try:
+            return spawn(CORES[0], command, stdout=output, stderr=subprocess.STDOUT)
+        except FileNotFoundError:
+            raise Unavailable(f"there is no {command[0]} on the PATH") from None
+
+    def _command(self, folder: Path) -> list[str]:
+        """What starts it; `folder` is for files that it needs while it runs."""
+        port = str(self.port)
+        match self.path.suffix:
+            case ".c":
+                return [str(build(self.path)), port]
+            case ".js":
+                return ["bun", str(self.path), port]
+            case ".conf":
+                configuration = folder / self.path.name
+                configuration.write_text(Template(self.path.read_text()).substitute(port=port))
+                return ["nginx", "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
+            case _:
+                module = ".".join(self.path.relative_to(HERE.parent).with_suffix("").parts)
+                return [sys.executable, "-m", module, port]
+
+    def _wait_until_it_listens(self, process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None:
+            with suppress(ConnectionRefusedError):
+                # from another address, so that it can't meet itself on a port that nobody listens on yet
+                socket.create_connection(("127.0.0.1", self.port), source_address=("127.0.0.2", 0)).close()
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(f"it does not listen after {START_SECONDS} s")
+            time.sleep(0.02)
+        raise Unavailable("it ends without a word")
+
+    def cpu_seconds(self) -> float:
+        return sum(process.cpu_seconds() for process in Process(self.pid).family())
 
     def resident_megabytes(self) -> float:
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-    def measure(self, **load_options: float) -> dict[str, float]:
-        """Run the load on the last core against this server; its figures and what follows from them."""
-        command = [str(build(HERE / "load.c")), f"--port={self.port}", f"--server-pid={self.pid}"]
-        command += [f"--{name.replace('_', '-')}={value}" for name, value in load_options.items()]
-        with running(spawn(CORES[-1], command, stderr=subprocess.PIPE)) as load:
-            assert load.stdout
-            assert load.stderr
-            resident, line = 0.0, ""
-            for line in load.stdout:
-                if line in ("start\n", "stop\n"):
-                    resident = max(resident, self.resident_megabytes())
-            if load.wait() != 0:
-                raise RuntimeError(f"{self.name}: {load.stderr.read().strip()}")
-        figures = json.loads(line)
-        if not figures["messages"]:
-            raise RuntimeError(f"{self.name}: no message came back within the window")
-        return derive(figures, resident)
-
-
-def derive(figures: dict[str, float], resident: float) -> dict[str, float]:
-    """The load's raw figures of one window, and the server's figures that follow from them."""
-    seconds, messages, server_cpu = figures["seconds"], figures["messages"], figures["server_cpu_seconds"]
-    return figures | {
-        "per_second": messages / seconds,
-        "server_cpu_us": server_cpu / messages * 1e6,
-        "per_cpu_second": messages / server_cpu,
-        "server_busy": server_cpu / seconds,
-        "load_busy": figures["load_cpu_seconds"] / seconds,
-        "resident_mb": resident,
-    }
+        """What its processes have in memory. What they share counts once for each."""
+        return sum(process.megabytes("VmRSS") for process in Process(self.pid).family())

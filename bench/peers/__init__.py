@@ -1,4 +1,9 @@
-"""Echo servers to compare, one small file and one process each: `python -m bench.peers.NAME PORT`.
+"""Servers to compare, one small file each, in a folder for what they do: `echo` and `hello`.
 
-A peer listens on 127.0.0.1:PORT, prints "ready", and sends every WebSocket message on "/" back, until killed.
+A peer listens on 127.0.0.1 and the port that it is given, in one thread where that can be chosen, and logs
+nothing. `echo` sends every WebSocket message on "/" back; `hello` answers GET / with "Hello, World!" as
+text/plain.
+
+The end of a file's name tells how it is started: .py as a module, .c compiled, .js by Bun, and .conf by
+nginx, with ${port} filled in.
 """

@@ -1,4 +1,4 @@
-"""What the Python peers share: the port from the command line, uvloop, and the word "ready"."""
+"""What the Python peers share: the port from the command line, and uvloop."""
 
 import asyncio
 import sys
@@ -13,7 +13,6 @@ def serve(start: Callable[[int], Awaitable[Any]]) -> None:
 
     async def main() -> None:
         _server = await start(int(sys.argv[1]))  # held while it serves
-        print("ready", flush=True)
         await asyncio.Event().wait()
 
     uvloop.run(main())

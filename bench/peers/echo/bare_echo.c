@@ -1,6 +1,6 @@
 /* bare_echo - a WebSocket echo server with nothing around it: the limit that the others are measured against.
  *
- *     bare_echo PORT          listens on 127.0.0.1 and prints "ready"
+ *     bare_echo PORT          listens on 127.0.0.1
  *
  * One thread, one epoll, one receive buffer for all connections. Frames are unmasked and turned into replies where
  * they lie, and all replies to one read leave in one send. A connection owns memory only while it holds a partial
@@ -258,8 +258,6 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event events[EVENTS], listening = {.events = EPOLLIN, .data.ptr = NULL};
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &listening);
-    puts("ready");
-    fflush(stdout);
 
     for (;;) {
         int count = epoll_wait(epoll, events, EVENTS, -1);

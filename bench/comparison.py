@@ -1,0 +1,152 @@
+"""What comparisons of servers share: rounds, medians, ratios and the table.
+
+The servers run on one core and the load on another. Every server is started once; the rounds are interleaved
+(A B C, A B C, ...), so that what else happens on the machine meets all of them. Figures are medians over the
+rounds; a ratio is the median of the ratios within each round.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from native import HERE
+from processes import CORES, Peer, Unavailable
+
+Figures = dict[str, float]
+Rounds = dict[str, list[Figures]]  # by server
+Load = Callable[[Peer], Figures]  # takes one measurement, and returns it as `derive` does
+
+
+def peers_in(folder: str) -> dict[str, Path]:
+    """The files of the servers that are compared, by name."""
+    return {path.stem: path for path in sorted((HERE / "peers" / folder).glob("[!_]*.*"))}
+
+
+def add_arguments(parser: argparse.ArgumentParser, peers: dict[str, Path]) -> None:
+    def known(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := set(names) - set(peers):
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(peers)}")
+        return names
+
+    parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
+    parser.add_argument("--servers", type=known, default=list(peers), help=", ".join(peers))
+    parser.add_argument("--json", metavar="FILE", help="write every round's figures there too")
+
+
+def compare(
+    peers: dict[str, Path],
+    arguments: argparse.Namespace,
+    loads: dict[str, Load],
+    unit: str,
+    references: dict[str, str],
+) -> None:
+    """Measure the servers under each of the loads, which have titles, and print a table for each.
+
+    `unit` is what is counted; `references` are the servers that others are related to, and what those columns
+    are called.
+    """
+    if len(CORES) < 2:
+        sys.exit("the servers and the load need a core each, and there is only one")
+    os.sched_setaffinity(0, {CORES[-1]})
+    with ExitStack() as stack:
+        started = start_peers([peers[name] for name in arguments.servers], stack)
+        measured = {
+            title: measure_rounds(started, title, arguments.rounds, load) for title, load in loads.items()
+        }
+    for title, results in measured.items():
+        print(f"\n{title}\n\n{markdown_table(results, unit, references)}")
+    if arguments.json:
+        machine = {"python": platform.python_version(), "system": platform.platform()}
+        with open(arguments.json, "w") as file:
+            json.dump({"machine": machine, "measured": measured}, file, indent=1)
+
+
+def start_peers(paths: list[Path], stack: ExitStack) -> list[Peer]:
+    """Start what can be started here, and name what cannot."""
+    peers = []
+    for path in paths:
+        try:
+            peers.append(stack.enter_context(Peer(path).started()))
+        except Unavailable as reason:
+            print(f"skipped {path.stem}: {reason}", file=sys.stderr)
+    return peers
+
+
+def measure_rounds(peers: list[Peer], title: str, rounds: int, load: Load) -> Rounds:
+    results: Rounds = {peer.name: [] for peer in peers}
+    for number in range(1, rounds + 1):
+        for peer in peers:
+            figures = load(peer)
+            results[peer.name].append(figures)
+            print(
+                f"{title}, round {number}/{rounds}, {peer.name}: {figures['per_second']:,.0f}/s, "
+                f"{figures['server_cpu_us']:.2f} µs",
+                file=sys.stderr,
+            )
+    return results
+
+
+def derive(figures: Figures, count: float, resident: float) -> Figures:
+    """The load's raw figures of one window in which it counted messages or the like, and the server's figures
+    that follow from them."""
+    seconds, server_cpu = figures["seconds"], figures["server_cpu_seconds"]
+    return figures | {
+        "per_second": count / seconds,
+        "server_cpu_us": server_cpu / count * 1e6,
+        "per_cpu_second": count / server_cpu,
+        "server_busy": server_cpu / seconds,
+        "load_busy": figures["load_cpu_seconds"] / seconds,
+        "resident_mb": resident,
+    }
+
+
+def middle(rounds: list[Figures], figure: str) -> float:
+    return median(figures[figure] for figures in rounds)
+
+
+def ratio(results: Rounds, name: str, reference: str) -> str:
+    """Server CPU relative to the reference server's, paired round by round."""
+    if reference not in results:
+        return "-"
+    pairs = zip(results[name], results[reference], strict=True)
+    return f"{median(mine['server_cpu_us'] / other['server_cpu_us'] for mine, other in pairs):.2f}"
+
+
+def remarks(rounds: list[Figures]) -> str:
+    """What keeps a row from being taken at face value."""
+    found = []
+    if middle(rounds, "server_busy") < 0.90:
+        found.append("load saturated" if middle(rounds, "load_busy") > 0.95 else "neither busy")
+    if errors := sum(figures["errors"] for figures in rounds):
+        found.append(f"{errors:.0f} errors")
+    return ", ".join(found)
+
+
+def markdown_table(results: Rounds, unit: str, references: dict[str, str]) -> str:
+    header = ["server", f"{unit}s/s", f"{unit}s/server CPU s", f"server CPU µs/{unit}", *references.values()]
+    header += ["RSS MB", "RTT p50 µs", "RTT p99 µs", "server busy", "load busy", "remarks"]
+    lines = [header, ["---"] + ["--:"] * (len(header) - 2) + ["---"]]
+    for name, rounds in sorted(results.items(), key=lambda item: middle(item[1], "server_cpu_us")):
+        lines.append(
+            [
+                name,
+                f"{middle(rounds, 'per_second'):,.0f}",
+                f"{middle(rounds, 'per_cpu_second'):,.0f}",
+                f"{middle(rounds, 'server_cpu_us'):.2f}",
+                *(ratio(results, name, reference) for reference in references),
+                f"{middle(rounds, 'resident_mb'):.1f}",
+                f"{middle(rounds, 'rtt_p50_us'):,.0f}",
+                f"{middle(rounds, 'rtt_p99_us'):,.0f}",
+                f"{middle(rounds, 'server_busy'):.0%}",
+                f"{middle(rounds, 'load_busy'):.0%}",
+                remarks(rounds),
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
