@@ -14,40 +14,21 @@
  * Both streams of a connection are predictable - frame number n of connection i carries the stamp of (i, n) and then
  * a fixed pattern - so a connection needs counters only, and no buffers. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <math.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "wire.h"
+#include "load.h"
 
 enum {
-    READ_SIZE = 256 << 10,
-    EVENTS = 512,
-    OPENING_MAX = 64,    /* handshakes under way at once while echo's connections open: kind to short backlogs */
-    ADDRESSES = 29,      /* client addresses 127.0.0.2 ... 127.0.0.30: more ports than one address has */
     SAMPLE_EVERY = 8,    /* messages of one connection per round-trip sample, at least */
     RESPONSE_MAX = 1024,
-    GRACE_SECONDS = 60,  /* what opening the connections may take beside the time asked for */
-    WINDOW_MAX = 9,      /* seconds of warm-up, and of measurement: servers begin to ping after 20, the load does not */
     CONNECTION_SHIFT = 40, /* a stamp: the connection's number above its message's number */
 };
-
-#define HANDSHAKE_KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455's sample, and what it must be answered with */
-#define HANDSHAKE_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 static const uint8_t mask[MASK_SIZE] = {0x9D, 0x3A, 0x5E, 0xC7};
 
 static struct {
-    long port, connections, in_flight, size, churn, reset_percent, server_pid;
+    long port, connections, in_flight, size, churn, reset_percent;
     double warmup, seconds;
     const char *path;
 } options = {.connections = 100, .in_flight = 1, .size = 32, .warmup = 0.5, .seconds = 3, .path = "/"};
@@ -67,10 +48,8 @@ struct connection {
     char response[RESPONSE_MAX + 1]; /* the handshake's, while it is partial */
 };
 
-static int epoll;
 static struct connection *connections;
-static uint64_t opened, settled, lost; /* settled: opened or lost in echo, finished or lost in churn */
-static uint64_t messages;
+static uint64_t opened, settled; /* settled: opened or lost in echo, finished or lost in churn */
 static size_t stamp_size; /* a stamp, or as much of it as a message holds */
 static char request[512];
 static int request_size;
@@ -81,66 +60,11 @@ static size_t request_prefix, request_frame; /* prefix: head and mask */
 static uint8_t reply[HEAD_MAX + sizeof(uint64_t)]; /* how each echo must begin: head and stamp */
 static size_t reply_head, reply_frame;
 
-/* ---- time ---- */
-
-static uint64_t nanoseconds(clockid_t clock)
-{
-    struct timespec t;
-    if (clock_gettime(clock, &t) < 0)
-        die("cannot read a clock: %s", strerror(errno));
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-/* A histogram of nanoseconds: 32 buckets to the octave, so a percentile is right within about 3 %. */
-enum { STEPS = 32, STEP_BITS = 5, BUCKETS = (64 - STEP_BITS) * STEPS };
-static uint64_t histogram[BUCKETS];
-
-static void record(uint64_t elapsed)
-{
-    uint64_t value = elapsed < STEPS ? STEPS : elapsed;
-    int octave = 63 - __builtin_clzll(value) - STEP_BITS;
-    histogram[octave * STEPS + (value >> octave) % STEPS]++;
-}
-
-static double percentile_us(double share)
-{
-    uint64_t total = 0, seen = 0;
-    for (int i = 0; i < BUCKETS; i++)
-        total += histogram[i];
-    for (int i = 0; i < BUCKETS; i++)
-        if ((seen += histogram[i]) > 0 && (double)seen >= share * (double)total)
-            return ldexp(STEPS + i % STEPS + 0.5, i / STEPS) / 1000;
-    return 0;
-}
-
-/* The measured window: every clock is read when it opens and again when it closes. */
-struct reading {
-    uint64_t wall, own, server, messages, lost;
-};
-
-static struct reading take_reading(const char *moment)
-{
-    clockid_t server = 0;
-    struct reading now = {.messages = messages, .lost = lost};
-    if (options.server_pid > 0) {
-        if (clock_getcpuclockid((pid_t)options.server_pid, &server) != 0)
-            die("process %ld has no CPU clock: is it running?", options.server_pid);
-        now.server = nanoseconds(server);
-    }
-    now.wall = nanoseconds(CLOCK_MONOTONIC);
-    now.own = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
-    puts(moment);
-    fflush(stdout);
-    return now;
-}
-
 static void report(struct reading start, struct reading stop)
 {
-    printf("{\"messages\": %llu, \"seconds\": %.6f, \"load_cpu_seconds\": %.6f, \"server_cpu_seconds\": %.6f, "
-           "\"rtt_p50_us\": %.1f, \"rtt_p99_us\": %.1f, \"errors\": %llu}\n",
-           (unsigned long long)(stop.messages - start.messages), (double)(stop.wall - start.wall) / 1e9,
-           (double)(stop.own - start.own) / 1e9, (double)(stop.server - start.server) / 1e9, percentile_us(0.50),
-           percentile_us(0.99), (unsigned long long)stop.lost);
+    putchar('{');
+    print_figures(start, stop, "rtt");
+    puts("}");
 }
 
 /* ---- frames ---- */
@@ -201,32 +125,12 @@ static uint64_t take_replies(struct connection *c, const uint8_t *at, const uint
 
 /* ---- connections ---- */
 
-static void watch(struct connection *c, int operation, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = c};
-    if (epoll_ctl(epoll, operation, c->fd, &event) < 0)
-        die("epoll_ctl: %s", strerror(errno));
-}
-
 static void open_connection(struct connection *c)
 {
-    int on = 1;
     *c = (struct connection){.number = opened++};
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        die("cannot open a socket: %s", strerror(errno));
-    struct sockaddr_in own = {.sin_family = AF_INET},
-                       server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
-    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(c->number % ADDRESSES));
-    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (bind(c->fd, (struct sockaddr *)&own, sizeof own) < 0)
-        die("cannot bind a loopback address: %s", strerror(errno));
-    if (connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
-        die("cannot connect to port %ld: %s", options.port, strerror(errno));
+    c->fd = begin_connecting(options.port, c->number);
     c->sampled_at = nanoseconds(CLOCK_MONOTONIC); /* churn times its only message from here */
-    watch(c, EPOLL_CTL_ADD, EPOLLOUT);
+    watch(c->fd, c, EPOLL_CTL_ADD, EPOLLOUT);
 }
 
 /* After a connection has opened (echo) or ended (churn): let its successor begin. */
@@ -287,21 +191,18 @@ static void send_messages(struct connection *c)
     c->sent_part = done % request_frame;
     bool blocked = done < count * request_frame;
     if (blocked != c->blocked)
-        watch(c, EPOLL_CTL_MOD, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        watch(c->fd, c, EPOLL_CTL_MOD, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
     c->blocked = blocked;
 }
 
 static void send_request(struct connection *c)
 {
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0 || send(c->fd, request, (size_t)request_size, MSG_NOSIGNAL) != request_size) {
+    if (connecting_error(c->fd) != 0 || send(c->fd, request, (size_t)request_size, MSG_NOSIGNAL) != request_size) {
         lose(c);
         return;
     }
     c->phase = UPGRADING;
-    watch(c, EPOLL_CTL_MOD, EPOLLIN);
+    watch(c->fd, c, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 static void read_response(struct connection *c)
@@ -423,22 +324,6 @@ static void run_churn(void)
     report(start, take_reading("stop"));
 }
 
-static void give_up(int signal_number)
-{
-    static const char sentence[] = "the server is too slow or does not answer: giving up\n";
-    (void)signal_number;
-    _exit(write(STDERR_FILENO, sentence, sizeof sentence - 1) > 0 ? 1 : 2);
-}
-
-static double number_between(const char *name, const char *text, double least, double most)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= least && value <= most))
-        die("--%s must be between %g and %g", name, least, most);
-    return value;
-}
-
 static void parse_options(int argc, char **argv)
 {
     enum { PORT, PATH, CONNECTIONS, IN_FLIGHT, SIZE, WARMUP, SECONDS, CHURN, RESET_PERCENT, SERVER_PID };
@@ -468,7 +353,7 @@ static void parse_options(int argc, char **argv)
         case SECONDS: options.seconds = number_between(name, optarg, 0.01, WINDOW_MAX); break;
         case CHURN: options.churn = (long)number_between(name, optarg, 1, 1000000); break;
         case RESET_PERCENT: options.reset_percent = (long)number_between(name, optarg, 0, 100); break;
-        case SERVER_PID: options.server_pid = (long)number_between(name, optarg, 1, INT32_MAX); break;
+        case SERVER_PID: server_pid = (long)number_between(name, optarg, 1, INT32_MAX); break;
         default: exit(1); /* getopt has said why */
         }
     }
@@ -491,12 +376,11 @@ int main(int argc, char **argv)
     if ((connections = calloc((size_t)options.connections, sizeof *connections)) == NULL)
         die("out of memory");
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    signal(SIGALRM, give_up);
     if (options.churn > 0) {
-        alarm(GRACE_SECONDS + (unsigned)options.churn / 100);
+        give_up_after(GRACE_SECONDS + (unsigned)options.churn / 100);
         run_churn();
     } else {
-        alarm(GRACE_SECONDS + (unsigned)(options.warmup + options.seconds));
+        give_up_after(GRACE_SECONDS + (unsigned)(options.warmup + options.seconds));
         run_echo();
     }
     free(connections);

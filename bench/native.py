@@ -13,7 +13,7 @@ FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", f"-I{HERE}"]
 def build(source: Path) -> Path:
     """The program made from `source`; compiled unless the same sources and flags were compiled before."""
     digest = hashlib.sha256(" ".join(FLAGS).encode())
-    for part in (source, HERE / "wire.h"):
+    for part in (source, *sorted(HERE.glob("*.h"))):
         digest.update(part.read_bytes())
     cache = Path(tempfile.gettempdir()) / f"hyperws-bench-{os.getuid()}"
     cache.mkdir(mode=0o700, exist_ok=True)

@@ -1,0 +1,165 @@
+/* load.h - what the load generators share: sockets from many loopback addresses, the measured window with its clocks
+ * and histogram, options that are numbers, and an end to waiting. Include after defining _GNU_SOURCE. */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+enum {
+    READ_SIZE = 256 << 10,
+    EVENTS = 512,
+    OPENING_MAX = 64,    /* connections that open at once: kind to short backlogs */
+    ADDRESSES = 29,      /* client addresses 127.0.0.2 ... 127.0.0.30: more ports than one address has */
+    GRACE_SECONDS = 60,  /* what opening the connections may take beside the time asked for */
+    WINDOW_MAX = 9,      /* seconds of warm-up, and of measurement: servers begin to ping after 20, the load does not */
+};
+
+#define HANDSHAKE_KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455's sample, and what it must be answered with */
+#define HANDSHAKE_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+static int epoll;
+static long server_pid; /* whose CPU time is read, 0 for nobody's */
+static uint64_t messages, lost; /* what came and was right; connections that are gone */
+
+/* ---- time ---- */
+
+static inline uint64_t nanoseconds(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t) < 0)
+        die("cannot read a clock: %s", strerror(errno));
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* A histogram of nanoseconds: 32 buckets to the octave, so a percentile is right within about 3 %. */
+enum { STEPS = 32, STEP_BITS = 5, BUCKETS = (64 - STEP_BITS) * STEPS };
+static uint64_t histogram[BUCKETS];
+
+static inline void record(uint64_t elapsed)
+{
+    uint64_t value = elapsed < STEPS ? STEPS : elapsed;
+    int octave = 63 - __builtin_clzll(value) - STEP_BITS;
+    histogram[octave * STEPS + (value >> octave) % STEPS]++;
+}
+
+static inline double percentile_us(double share)
+{
+    uint64_t total = 0, seen = 0;
+    for (int i = 0; i < BUCKETS; i++)
+        total += histogram[i];
+    for (int i = 0; i < BUCKETS; i++)
+        if ((seen += histogram[i]) > 0 && (double)seen >= share * (double)total)
+            return ldexp(STEPS + i % STEPS + 0.5, i / STEPS) / 1000;
+    return 0;
+}
+
+/* Tells whoever reads stdout. */
+static inline void announce(const char *moment)
+{
+    puts(moment);
+    fflush(stdout);
+}
+
+/* The measured window: every clock is read when it opens and again when it closes. */
+struct reading {
+    uint64_t wall, own, server, messages, lost;
+};
+
+static inline struct reading take_reading(const char *moment)
+{
+    clockid_t server = 0;
+    struct reading now = {.messages = messages, .lost = lost};
+    if (server_pid > 0) {
+        if (clock_getcpuclockid((pid_t)server_pid, &server) != 0)
+            die("process %ld has no CPU clock: is it running?", server_pid);
+        now.server = nanoseconds(server);
+    }
+    now.wall = nanoseconds(CLOCK_MONOTONIC);
+    now.own = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+    announce(moment);
+    return now;
+}
+
+/* Prints the figures of a window as the members of a JSON object; `latency` names the percentiles. */
+static inline void print_figures(struct reading start, struct reading stop, const char *latency)
+{
+    printf("\"messages\": %llu, \"seconds\": %.6f, \"load_cpu_seconds\": %.6f, \"server_cpu_seconds\": %.6f, "
+           "\"%s_p50_us\": %.1f, \"%s_p99_us\": %.1f, \"errors\": %llu",
+           (unsigned long long)(stop.messages - start.messages), (double)(stop.wall - start.wall) / 1e9,
+           (double)(stop.own - start.own) / 1e9, (double)(stop.server - start.server) / 1e9, latency,
+           percentile_us(0.50), latency, percentile_us(0.99), (unsigned long long)stop.lost);
+}
+
+/* Gives up after so many seconds, however the server behaves. */
+static inline void give_up(int signal_number)
+{
+    static const char sentence[] = "the server is too slow or does not answer: giving up\n";
+    (void)signal_number;
+    _exit(write(STDERR_FILENO, sentence, sizeof sentence - 1) > 0 ? 1 : 2);
+}
+
+static inline void give_up_after(unsigned seconds)
+{
+    signal(SIGALRM, give_up);
+    alarm(seconds);
+}
+
+/* ---- sockets ---- */
+
+static inline void watch(int fd, void *connection, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = connection};
+    if (epoll_ctl(epoll, operation, fd, &event) < 0)
+        die("epoll_ctl: %s", strerror(errno));
+}
+
+/* A socket that is being connected to a port of 127.0.0.1, the `number`th of all. */
+static inline int begin_connecting(long port, uint64_t number)
+{
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die("cannot open a socket: %s", strerror(errno));
+    struct sockaddr_in own = {.sin_family = AF_INET},
+                       server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(number % ADDRESSES));
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&own, sizeof own) < 0)
+        die("cannot bind a loopback address: %s", strerror(errno));
+    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
+        die("cannot connect to port %ld: %s", port, strerror(errno));
+    return fd;
+}
+
+static inline int connecting_error(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return error;
+}
+
+/* ---- options ---- */
+
+static inline double number_between(const char *name, const char *text, double least, double most)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= least && value <= most))
+        die("--%s must be between %g and %g", name, least, most);
+    return value;
+}
+
+#endif
