@@ -1,0 +1,373 @@
+/* feed_load - clients of a feed on 127.0.0.1, which all get it in one way. One thread, one epoll.
+ *
+ *     feed_load ws --port P [--connections N --warmup W --seconds T --interval I --server-pid PID]
+ *
+ * ws, sse      N WebSockets or event streams on /stream, to which the server sends every message. None may be missing.
+ * longpoll     N clients ask /next on a connection of their own, and again as soon as they have the answer.
+ * poll         N clients ask /latest on a connection of their own: every I milliseconds, or as soon as they are answered.
+ * reconnect    As poll, with a new connection for every request.
+ *
+ * Stdout: "open" when all connections are there; the program then waits for a line on stdin. "start" and "stop" when
+ * the measured window opens and closes, then one JSON line: `messages` counts answers, `events` those that told their
+ * client something new, `missed` what the feed had between them. With --server-pid the CPU time of that process is
+ * read when the window opens and closes. Whatever is not a message of the feed ends the program with a sentence.
+ *
+ * All messages have one size, with their numbers in the same places, blanks before them:
+ *     {"number":NNNNNNNNNN,"sent":NNNNNNNNNNNNNNNNNNNN,"text":"..."}
+ * `sent` is the CLOCK_MONOTONIC of the machine in nanoseconds, so a latency is from publishing to reading. */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <stdbool.h>
+
+#include "load.h"
+
+enum {
+    PAYLOAD = 100,
+    NUMBER_AT = 10, NUMBER_SIZE = 10,
+    SENT_AT = NUMBER_AT + NUMBER_SIZE + 8, SENT_SIZE = 20,
+    PARTIAL_MAX = 1024, /* the longest head, and a message with what is around it */
+    OPCODE_TEXT = 1,
+};
+
+#define START "{\"number\":"
+#define MIDDLE ",\"sent\":"
+
+enum mode { WS, SSE, LONGPOLL, POLL, RECONNECT, MODES };
+static const char *const mode_names[MODES] = {"ws", "sse", "longpoll", "poll", "reconnect"};
+static const char *const paths[MODES] = {"/stream", "/stream", "/next", "/latest", "/latest"};
+
+static struct {
+    enum mode mode;
+    long port, connections;
+    double warmup, seconds, interval;
+} options = {.connections = 1000, .warmup = 0.5, .seconds = 3};
+
+struct client {
+    int fd;
+    bool streaming; /* ws, sse: the head has come */
+    bool asking;    /* the others: an answer is due */
+    uint64_t number; /* of the last message, 0 before the first */
+    size_t partial_size;
+    uint8_t partial[PARTIAL_MAX]; /* a message or head of which the rest has not come yet */
+};
+
+static struct client *clients;
+static uint64_t opened, settled;
+static bool all_open;
+static uint64_t next_due, next_client, interval; /* who asks next and when, nanoseconds between all */
+static char request[512];
+static int request_size;
+static uint8_t prefix[HEAD_MAX + 8]; /* what is around a message of a stream */
+static size_t prefix_size, suffix_size;
+static const char *suffix = "";
+
+static struct {
+    uint64_t events, missed, received, sent; /* the latter two in bytes */
+} counts;
+
+static bool is_stream(void)
+{
+    return options.mode <= SSE;
+}
+
+/* ---- what the server sends ---- */
+
+static void prepare(void)
+{
+    const char *extra = options.mode == RECONNECT ? "Connection: close\r\n" : "";
+    if (options.mode == WS) {
+        extra = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: " HANDSHAKE_KEY "\r\n";
+        prefix_size = put_frame_head(prefix, FIN_BIT | OPCODE_TEXT, 0, PAYLOAD);
+    } else if (options.mode == SSE) {
+        prefix_size = (size_t)snprintf((char *)prefix, sizeof prefix, "%x\r\ndata: ", PAYLOAD + 8);
+        suffix = "\n\n\r\n";
+    }
+    suffix_size = strlen(suffix);
+    request_size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\n%s\r\n",
+                            paths[options.mode], options.port, extra);
+}
+
+static _Noreturn void refuse(const char *what, const uint8_t *at, size_t size)
+{
+    die("%s: %.*s", what, (int)(size < 200 ? size : 200), (const char *)at);
+}
+
+/* The size of the head at `at`, 0 if it is not whole. It must be the one that was asked for. */
+static size_t take_head(const uint8_t *at, size_t size, const char *status, const char *field)
+{
+    const uint8_t *end = memmem(at, size, "\r\n\r\n", 4);
+    if (end == NULL)
+        return 0;
+    size_t head = (size_t)(end + 4 - at);
+    if (memcmp(at, status, strlen(status)) != 0 || memmem(at, head, field, strlen(field)) == NULL)
+        refuse("not the answer that was asked for", at, size);
+    return head;
+}
+
+static uint64_t whole_number(const uint8_t *at, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        if (at[i] >= '0' && at[i] <= '9')
+            value = value * 10 + (uint64_t)(at[i] - '0');
+        else if (at[i] != ' ' || value != 0)
+            refuse("not a number", at, size);
+    return value;
+}
+
+static void take_payload(struct client *c, const uint8_t *at, uint64_t now)
+{
+    if (memcmp(at, START, NUMBER_AT) != 0 || memcmp(at + SENT_AT - 8, MIDDLE, 8) != 0 || at[PAYLOAD - 1] != '}')
+        refuse("not a message of the feed", at, PAYLOAD);
+    uint64_t number = whole_number(at + NUMBER_AT, NUMBER_SIZE);
+    messages++;
+    if (number == c->number && !is_stream())
+        return;
+    if (number <= c->number || (is_stream() && c->number != 0 && number != c->number + 1))
+        die("message %llu comes after message %llu", (unsigned long long)number, (unsigned long long)c->number);
+    counts.events++;
+    counts.missed += c->number == 0 ? 0 : number - c->number - 1;
+    c->number = number;
+    record(now - whole_number(at + SENT_AT, SENT_SIZE));
+}
+
+/* How many of the bytes are a whole head or message, 0 if there is none yet. */
+static size_t take(struct client *c, const uint8_t *at, size_t size, uint64_t now)
+{
+    size_t head = prefix_size;
+    if (options.mode == WS && !c->streaming)
+        return take_head(at, size, "HTTP/1.1 101 ", HANDSHAKE_ACCEPT);
+    if (options.mode == SSE && !c->streaming)
+        return take_head(at, size, "HTTP/1.1 200 ", "text/event-stream");
+    if (!is_stream() && (head = take_head(at, size, "HTTP/1.1 200 ", "content-length: 100\r\n")) == 0)
+        return 0;
+    if (size < head + PAYLOAD + suffix_size)
+        return 0;
+    if (memcmp(at, prefix, prefix_size) != 0 || memcmp(at + head + PAYLOAD, suffix, suffix_size) != 0)
+        refuse("not a message by itself", at, size);
+    take_payload(c, at + head, now);
+    return head + PAYLOAD + suffix_size;
+}
+
+/* ---- clients ---- */
+
+static void open_client(struct client *c)
+{
+    c->fd = begin_connecting(options.port, opened++);
+    c->partial_size = 0;
+    watch(c->fd, c, EPOLL_CTL_ADD, EPOLLOUT);
+}
+
+/* One is open or lost: let the next one begin. */
+static void settle(void)
+{
+    settled++;
+    if (opened < (uint64_t)options.connections)
+        open_client(&clients[opened]);
+}
+
+static void lose(struct client *c)
+{
+    close(c->fd);
+    c->fd = -1;
+    lost++;
+    if (!all_open)
+        settle();
+}
+
+static void send_request(struct client *c)
+{
+    c->asking = true;
+    counts.sent += (uint64_t)request_size;
+    if (send(c->fd, request, (size_t)request_size, MSG_NOSIGNAL) != request_size)
+        lose(c);
+}
+
+static void connected(struct client *c)
+{
+    if (connecting_error(c->fd) != 0) {
+        lose(c);
+        return;
+    }
+    watch(c->fd, c, EPOLL_CTL_MOD, EPOLLIN);
+    if (options.mode != POLL)
+        send_request(c);
+    if (options.mode == LONGPOLL || options.mode == POLL)
+        settle();
+}
+
+static void ask(struct client *c)
+{
+    if (options.mode == RECONNECT) {
+        c->asking = true;
+        open_client(c);
+    } else if (c->fd >= 0) {
+        send_request(c);
+    }
+}
+
+/* The answer is there: ask again, unless there is a time for that. */
+static void answered(struct client *c)
+{
+    c->asking = false;
+    if (options.mode == RECONNECT)
+        close(c->fd);
+    if (interval == 0)
+        ask(c);
+}
+
+static void ask_those_due(uint64_t now)
+{
+    while (interval != 0 && next_due <= now) {
+        struct client *c = &clients[next_client++ % (uint64_t)options.connections];
+        next_due += interval;
+        if (!c->asking)
+            ask(c);
+    }
+}
+
+static void read_messages(struct client *c)
+{
+    static uint8_t buffer[READ_SIZE];
+    memcpy(buffer, c->partial, c->partial_size);
+    ssize_t got = recv(c->fd, buffer + c->partial_size, READ_SIZE - c->partial_size, 0);
+    if (got <= 0) {
+        if (got == 0 || errno != EAGAIN)
+            lose(c);
+        return;
+    }
+    counts.received += (uint64_t)got;
+    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
+    size_t at = 0, end = c->partial_size + (size_t)got, taken;
+    while (at < end && (taken = take(c, buffer + at, end - at, now)) > 0) {
+        at += taken;
+        if (is_stream() && !c->streaming) {
+            c->streaming = true;
+            settle();
+        }
+    }
+    if ((c->partial_size = end - at) > PARTIAL_MAX)
+        refuse("this does not end", buffer + at, c->partial_size);
+    memcpy(c->partial, buffer + at, c->partial_size);
+    if (!is_stream() && at > 0)
+        answered(c);
+}
+
+static uint64_t serve_batch(void)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(epoll, events, EVENTS, interval != 0 ? 1 : 10);
+    for (int i = 0; i < count; i++) {
+        if (events[i].events & EPOLLIN || !(events[i].events & EPOLLOUT))
+            read_messages(events[i].data.ptr);
+        else
+            connected(events[i].data.ptr);
+    }
+    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
+    ask_those_due(now);
+    return now;
+}
+
+/* ---- the run ---- */
+
+static void open_all(void)
+{
+    if (options.mode == RECONNECT)
+        return;
+    for (long i = 0; i < options.connections && i < OPENING_MAX; i++)
+        open_client(&clients[i]);
+    while (settled < (uint64_t)options.connections)
+        serve_batch();
+    if (lost > 0)
+        die("%llu of %ld connections could not be opened", (unsigned long long)lost, options.connections);
+}
+
+/* Clients that poll begin one after the other, as they would by themselves. */
+static void begin_asking(void)
+{
+    if (options.interval > 0) {
+        interval = (uint64_t)(options.interval * 1e6) / (uint64_t)options.connections;
+        next_due = nanoseconds(CLOCK_MONOTONIC);
+    } else {
+        for (long i = 0; i < options.connections; i++)
+            ask(&clients[i]);
+    }
+}
+
+static void run(void)
+{
+    open_all();
+    all_open = true;
+    announce("open");
+    if (getchar() == EOF)
+        die("nobody says when to go on");
+    if (options.mode >= POLL)
+        begin_asking();
+    uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(options.warmup * 1e9);
+    while (serve_batch() < end)
+        ;
+    memset(histogram, 0, sizeof histogram);
+    memset(&counts, 0, sizeof counts);
+    struct reading start = take_reading("start");
+    end = start.wall + (uint64_t)(options.seconds * 1e9);
+    while (serve_batch() < end)
+        ;
+    struct reading stop = take_reading("stop");
+    putchar('{');
+    print_figures(start, stop, "latency");
+    printf(", \"events\": %llu, \"missed\": %llu, \"received\": %llu, \"sent\": %llu}\n",
+           (unsigned long long)counts.events, (unsigned long long)counts.missed,
+           (unsigned long long)counts.received, (unsigned long long)counts.sent);
+}
+
+static enum mode mode_named(const char *name)
+{
+    for (int mode = 0; name != NULL && mode < MODES; mode++)
+        if (strcmp(name, mode_names[mode]) == 0)
+            return (enum mode)mode;
+    die("the first argument is one of ws, sse, longpoll, poll, reconnect");
+}
+
+static void parse_options(int argc, char **argv)
+{
+    enum { PORT, CONNECTIONS, WARMUP, SECONDS, INTERVAL, SERVER_PID };
+    static const struct option table[] = {
+        [PORT] = {"port", 1, NULL, PORT},
+        [CONNECTIONS] = {"connections", 1, NULL, CONNECTIONS},
+        [WARMUP] = {"warmup", 1, NULL, WARMUP},
+        [SECONDS] = {"seconds", 1, NULL, SECONDS},
+        [INTERVAL] = {"interval", 1, NULL, INTERVAL},
+        [SERVER_PID] = {"server-pid", 1, NULL, SERVER_PID},
+        {NULL, 0, NULL, 0},
+    };
+    int which;
+    while ((which = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        const char *name = which == '?' ? NULL : table[which].name;
+        switch (which) {
+        case PORT: options.port = (long)number_between(name, optarg, 1, UINT16_MAX); break;
+        case CONNECTIONS: options.connections = (long)number_between(name, optarg, 1, 100000); break;
+        case WARMUP: options.warmup = number_between(name, optarg, 0, WINDOW_MAX); break;
+        case SECONDS: options.seconds = number_between(name, optarg, 0.01, WINDOW_MAX); break;
+        case INTERVAL: options.interval = number_between(name, optarg, 0, 60000); break;
+        case SERVER_PID: server_pid = (long)number_between(name, optarg, 1, INT32_MAX); break;
+        default: exit(1); /* getopt has said why */
+        }
+    }
+    options.mode = mode_named(argv[optind]);
+    if (options.port == 0)
+        die("--port is needed");
+}
+
+int main(int argc, char **argv)
+{
+    parse_options(argc, argv);
+    prepare();
+    if ((clients = calloc((size_t)options.connections, sizeof *clients)) == NULL)
+        die("out of memory");
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    give_up_after(GRACE_SECONDS + (unsigned)(options.warmup + options.seconds));
+    run();
+    free(clients);
+    return 0;
+}

@@ -1,0 +1,180 @@
+"""Compares ways to get one feed to many clients: WebSocket, Server-Sent Events, long polling and plain polling.
+
+    python bench/feeds.py [--connections 1000 --rate 5 --seconds 3 --rounds 5 --ways ws,sse] [--json FILE]
+
+Prints two tables: what the server can do at the most, and what the same feed at a modest rate costs it. Each
+measurement has a server of its own; the rounds are interleaved, and figures are medians over the rounds.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from echo import middle, remarks
+from native import HERE, build
+from processes import CORES, Process, derive, free_port, running, spawn
+
+WAYS = {
+    "ws": "WebSocket",
+    "sse": "Server-Sent Events",
+    "longpoll": "long polling",
+    "poll": "polling, connection kept",
+    "reconnect": "polling, new connections",
+}
+
+Figures = dict[str, float]
+Rounds = dict[str, list[Figures]]   # by way
+
+
+def measure(way: str, connections: int, seconds: float, rate: float, interval: float) -> Figures:
+    """One server on the first core, its clients on the last.
+
+    `rate` is messages published a second, 0 for all that the server can do; `interval` milliseconds between
+    two requests of a client that polls, 0 for none.
+    """
+    port = free_port()
+    pollers = connections if way == "longpoll" else 0
+    server_command = [sys.executable, str(HERE / "feed_server.py"), str(port), str(rate), str(pollers)]
+    load_command = [str(build(HERE / "feed_load.c")), way, f"--port={port}", f"--connections={connections}"]
+    load_command += [f"--seconds={seconds}", f"--interval={interval}"]
+    with running(spawn(CORES[0], server_command)) as server:
+        assert server.stdout
+        if server.stdout.readline() != "ready\n":
+            raise SystemExit("the server does not start")
+        load_command.append(f"--server-pid={server.pid}")
+        pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "errors": "backslashreplace"}
+        with running(spawn(CORES[-1], load_command, **pipes)) as load:
+            assert load.stdin
+            assert load.stdout
+            assert load.stderr
+            idle = line = ""
+            peak = 0.0
+            for line in load.stdout:
+                if line == "open\n":
+                    with urlopen(f"http://127.0.0.1:{port}/start") as answer:
+                        idle = answer.read()
+                    load.stdin.write("go\n")
+                    load.stdin.flush()
+                elif line == "stop\n":
+                    peak = Process(server.pid).megabytes("VmHWM")
+            if load.wait() != 0:
+                raise SystemExit(f"{WAYS[way]}: {load.stderr.read().strip()}")
+    figures = json.loads(line)
+    if not figures["events"]:
+        raise SystemExit(f"{WAYS[way]}: nothing came within the window")
+    return derive(figures, float(idle)) | {
+        "peak_mb": peak,
+        "events_per_second": figures["events"] / figures["seconds"],
+        "event_cpu_us": figures["server_cpu_seconds"] / figures["events"] * 1e6,
+        "received_per_answer": figures["received"] / figures["messages"],
+        "received_per_event": figures["received"] / figures["events"],
+        "sent_per_event": figures["sent"] / figures["events"],
+        "missed_share": figures["missed"] / (figures["missed"] + figures["events"]),
+    }
+
+
+def measure_rounds(arguments: argparse.Namespace) -> tuple[Rounds, Rounds]:
+    """Figures at saturation, and at the rate that was asked for."""
+    interval = 1000 / arguments.rate    # who polls asks as often as there is something new
+    most: Rounds = {way: [] for way in arguments.ways}
+    modest: Rounds = {way: [] for way in arguments.ways}
+    for number in range(1, arguments.rounds + 1):
+        for way in arguments.ways:
+            polls = way in ("poll", "reconnect")
+            for results, rate, pause in (
+                (most, arguments.rate if polls else 0, 0),
+                (modest, arguments.rate, interval),
+            ):
+                figures = measure(way, arguments.connections, arguments.seconds, rate, pause)
+                results[way].append(figures)
+                print(
+                    f"round {number}/{arguments.rounds}, {WAYS[way]}, "
+                    f"{'at saturation' if results is most else 'modest rate'}: {figures['per_second']:,.0f}/s, "
+                    f"{figures['server_cpu_us']:.2f} µs, server {figures['server_busy']:.0%} busy",
+                    file=sys.stderr,
+                )
+    return most, modest
+
+
+def saturation_table(results: Rounds) -> str:
+    header = ["way", "answers/s", "server CPU µs/answer", "bytes to the client/answer", "idle RSS MB", "peak RSS MB"]
+    header += ["server busy", "load busy", "remarks"]
+    rows = [
+        [
+            WAYS[way],
+            f"{middle(rounds, 'per_second'):,.0f}",
+            f"{middle(rounds, 'server_cpu_us'):.2f}",
+            f"{middle(rounds, 'received_per_answer'):.0f}",
+            f"{middle(rounds, 'resident_mb'):.1f}",
+            f"{middle(rounds, 'peak_mb'):.1f}",
+            f"{middle(rounds, 'server_busy'):.0%}",
+            f"{middle(rounds, 'load_busy'):.0%}",
+            remarks(rounds),
+        ]
+        for way, rounds in results.items()
+    ]
+    return markdown(header, rows)
+
+
+def modest_table(results: Rounds) -> str:
+    header = ["way", "new messages/s", "server busy", "server CPU µs/new message", "latency p50 ms", "p99 ms"]
+    header += ["bytes to the client/new message", "bytes to the server/new message", "missed"]
+    rows = [
+        [
+            WAYS[way],
+            f"{middle(rounds, 'events_per_second'):,.0f}",
+            f"{middle(rounds, 'server_busy'):.1%}",
+            f"{middle(rounds, 'event_cpu_us'):.2f}",
+            f"{middle(rounds, 'latency_p50_us') / 1000:.1f}",
+            f"{middle(rounds, 'latency_p99_us') / 1000:.1f}",
+            f"{middle(rounds, 'received_per_event'):.0f}",
+            f"{middle(rounds, 'sent_per_event'):.0f}",
+            f"{middle(rounds, 'missed_share'):.1%}",
+        ]
+        for way, rounds in results.items()
+    ]
+    return markdown(header, rows)
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def known_ways(text: str) -> list[str]:
+    if unknown := set(text.split(",")) - set(WAYS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(WAYS)}")
+    return text.split(",")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--connections", type=int, default=1000, help="clients (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=5, help="messages/s of the modest feed (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="measured per round (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
+    parser.add_argument("--ways", type=known_ways, default=list(WAYS), help=", ".join(WAYS))
+    parser.add_argument("--json", metavar="FILE", help="write every round's figures there too")
+    arguments = parser.parse_args()
+    if len(CORES) < 2:
+        sys.exit("the server and its clients need a core each, and there is only one")
+    os.sched_setaffinity(0, {CORES[-1]})
+    most, modest = measure_rounds(arguments)
+    print(f"\n{arguments.connections} clients, as fast as the server goes\n\n{saturation_table(most)}")
+    print(f"\n{arguments.connections} clients, {arguments.rate:g} messages a second\n\n{modest_table(modest)}")
+    if arguments.json:
+        machine = {"python": platform.python_version(), "system": platform.platform()}
+        with open(arguments.json, "w") as file:
+            json.dump({"machine": machine, "saturation": most, "modest": modest}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
