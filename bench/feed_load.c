@@ -16,7 +16,6 @@
  *     {"number":NNNNNNNNNN,"sent":NNNNNNNNNNNNNNNNNNNN,"text":"..."}
  * `sent` is the CLOCK_MONOTONIC of the machine in nanoseconds, so a latency is from publishing to reading. */
 #define _GNU_SOURCE
-#include <getopt.h>
 #include <stdbool.h>
 
 #include "load.h"
@@ -329,31 +328,18 @@ static enum mode mode_named(const char *name)
     die("the first argument is one of ws, sse, longpoll, poll, reconnect");
 }
 
-static void parse_options(int argc, char **argv)
+static void read_options(int argc, char **argv)
 {
-    enum { PORT, CONNECTIONS, WARMUP, SECONDS, INTERVAL, SERVER_PID };
-    static const struct option table[] = {
-        [PORT] = {"port", 1, NULL, PORT},
-        [CONNECTIONS] = {"connections", 1, NULL, CONNECTIONS},
-        [WARMUP] = {"warmup", 1, NULL, WARMUP},
-        [SECONDS] = {"seconds", 1, NULL, SECONDS},
-        [INTERVAL] = {"interval", 1, NULL, INTERVAL},
-        [SERVER_PID] = {"server-pid", 1, NULL, SERVER_PID},
-        {NULL, 0, NULL, 0},
+    const struct setting table[] = {
+        {"port", .whole = &options.port, .least = 1, .most = UINT16_MAX},
+        {"connections", .whole = &options.connections, .least = 1, .most = 100000},
+        {"warmup", .fraction = &options.warmup, .most = WINDOW_MAX},
+        {"seconds", .fraction = &options.seconds, .least = 0.01, .most = WINDOW_MAX},
+        {"interval", .fraction = &options.interval, .most = 60000},
+        {"server-pid", .whole = &server_pid, .least = 1, .most = INT32_MAX},
+        {NULL},
     };
-    int which;
-    while ((which = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        const char *name = which == '?' ? NULL : table[which].name;
-        switch (which) {
-        case PORT: options.port = (long)number_between(name, optarg, 1, UINT16_MAX); break;
-        case CONNECTIONS: options.connections = (long)number_between(name, optarg, 1, 100000); break;
-        case WARMUP: options.warmup = number_between(name, optarg, 0, WINDOW_MAX); break;
-        case SECONDS: options.seconds = number_between(name, optarg, 0.01, WINDOW_MAX); break;
-        case INTERVAL: options.interval = number_between(name, optarg, 0, 60000); break;
-        case SERVER_PID: server_pid = (long)number_between(name, optarg, 1, INT32_MAX); break;
-        default: exit(1); /* getopt has said why */
-        }
-    }
+    parse_options(argc, argv, table);
     options.mode = mode_named(argv[optind]);
     if (options.port == 0)
         die("--port is needed");
@@ -361,7 +347,7 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    parse_options(argc, argv);
+    read_options(argc, argv);
     prepare();
     if ((clients = calloc((size_t)options.connections, sizeof *clients)) == NULL)
         die("out of memory");

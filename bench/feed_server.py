@@ -1,10 +1,11 @@
 """The feed that feeds.py compares the ways to: `feed_server.py PORT RATE POLLERS`.
 
-One topic, whose messages clients get on /stream as a WebSocket or as Server-Sent Events, on /next by long polling,
-and on /latest by plain polling. GET /start has the feed begin, and tells the server's memory before that, in MB.
+One topic, whose messages clients get on /stream as a WebSocket or as Server-Sent Events, on /next by long
+polling, and on /latest by plain polling. GET /start has the feed begin, and tells the server's memory before
+that, in MB.
 
-RATE is messages per second. Where it is 0, a message is published as soon as the one before has left: in every turn
-of the event loop, or once POLLERS clients wait for it, where there are any.
+RATE is messages per second. Where it is 0, a message is published as soon as the one before has left: in
+every turn of the event loop, or once POLLERS clients wait for it, where there are any.
 """
 
 import asyncio

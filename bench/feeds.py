@@ -1,4 +1,4 @@
-"""Compares ways to get one feed to many clients: WebSocket, Server-Sent Events, long polling and plain polling.
+"""Compares ways to get one feed to many clients: WebSocket, Server-Sent Events, long and plain polling.
 
     python bench/feeds.py [--connections 1000 --rate 5 --seconds 3 --rounds 5 --ways ws,sse] [--json FILE]
 
@@ -95,22 +95,23 @@ def measure_rounds(arguments: argparse.Namespace) -> tuple[Rounds, Rounds]:
             ):
                 figures = measure(way, arguments.connections, arguments.seconds, rate, pause)
                 results[way].append(figures)
+                pace = "at saturation" if results is most else "modest rate"
                 print(
-                    f"round {number}/{arguments.rounds}, {WAYS[way]}, "
-                    f"{'at saturation' if results is most else 'modest rate'}: {figures['per_second']:,.0f}/s, "
-                    f"{figures['server_cpu_us']:.2f} µs, server {figures['server_busy']:.0%} busy",
+                    f"round {number}/{arguments.rounds}, {WAYS[way]}, {pace}: "
+                    f"{figures['per_second']:,.0f}/s, {figures['server_cpu_us']:.2f} µs, server {figures['server_busy']:.0%} busy",
                     file=sys.stderr,
                 )
     return most, modest
 
 
 def saturation_table(results: Rounds) -> str:
-    header = ["way", "answers/s", "server CPU µs/answer", "bytes to the client/answer", "idle RSS MB", "peak RSS MB"]
-    header += ["server busy", "load busy", "remarks"]
+    header = ["way", "answers/s", "answers/server CPU s", "server CPU µs/answer", "bytes to the client/answer"]
+    header += ["idle RSS MB", "peak RSS MB", "server busy", "load busy", "remarks"]
     rows = [
         [
             WAYS[way],
             f"{middle(rounds, 'per_second'):,.0f}",
+            f"{middle(rounds, 'per_cpu_second'):,.0f}",
             f"{middle(rounds, 'server_cpu_us'):.2f}",
             f"{middle(rounds, 'received_per_answer'):.0f}",
             f"{middle(rounds, 'resident_mb'):.1f}",
@@ -158,7 +159,7 @@ def known_ways(text: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1000, help="clients (default %(default)s)")
-    parser.add_argument("--rate", type=float, default=5, help="messages/s of the modest feed (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=5, help="messages/s at the modest rate (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3, help="measured per round (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
     parser.add_argument("--ways", type=known_ways, default=list(WAYS), help=", ".join(WAYS))
@@ -168,8 +169,9 @@ def main() -> None:
         sys.exit("the server and its clients need a core each, and there is only one")
     os.sched_setaffinity(0, {CORES[-1]})
     most, modest = measure_rounds(arguments)
-    print(f"\n{arguments.connections} clients, as fast as the server goes\n\n{saturation_table(most)}")
-    print(f"\n{arguments.connections} clients, {arguments.rate:g} messages a second\n\n{modest_table(modest)}")
+    clients = f"{arguments.connections} clients"
+    print(f"\n{clients}, as fast as the server goes\n\n{saturation_table(most)}")
+    print(f"\n{clients}, {arguments.rate:g} messages a second\n\n{modest_table(modest)}")
     if arguments.json:
         machine = {"python": platform.python_version(), "system": platform.platform()}
         with open(arguments.json, "w") as file:

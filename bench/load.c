@@ -14,7 +14,6 @@
  * Both streams of a connection are predictable - frame number n of connection i carries the stamp of (i, n) and then
  * a fixed pattern - so a connection needs counters only, and no buffers. */
 #define _GNU_SOURCE
-#include <getopt.h>
 #include <stdbool.h>
 
 #include "load.h"
@@ -324,39 +323,22 @@ static void run_churn(void)
     report(start, take_reading("stop"));
 }
 
-static void parse_options(int argc, char **argv)
+static void read_options(int argc, char **argv)
 {
-    enum { PORT, PATH, CONNECTIONS, IN_FLIGHT, SIZE, WARMUP, SECONDS, CHURN, RESET_PERCENT, SERVER_PID };
-    static const struct option table[] = {
-        [PORT] = {"port", 1, NULL, PORT},
-        [PATH] = {"path", 1, NULL, PATH},
-        [CONNECTIONS] = {"connections", 1, NULL, CONNECTIONS},
-        [IN_FLIGHT] = {"in-flight", 1, NULL, IN_FLIGHT},
-        [SIZE] = {"size", 1, NULL, SIZE},
-        [WARMUP] = {"warmup", 1, NULL, WARMUP},
-        [SECONDS] = {"seconds", 1, NULL, SECONDS},
-        [CHURN] = {"churn", 1, NULL, CHURN},
-        [RESET_PERCENT] = {"reset-percent", 1, NULL, RESET_PERCENT},
-        [SERVER_PID] = {"server-pid", 1, NULL, SERVER_PID},
-        {NULL, 0, NULL, 0},
+    const struct setting table[] = {
+        {"port", .whole = &options.port, .least = 1, .most = UINT16_MAX},
+        {"path", .text = &options.path},
+        {"connections", .whole = &options.connections, .least = 1, .most = 100000},
+        {"in-flight", .whole = &options.in_flight, .least = 1, .most = 1024},
+        {"size", .whole = &options.size, .most = 1 << 24},
+        {"warmup", .fraction = &options.warmup, .most = WINDOW_MAX},
+        {"seconds", .fraction = &options.seconds, .least = 0.01, .most = WINDOW_MAX},
+        {"churn", .whole = &options.churn, .least = 1, .most = 1000000},
+        {"reset-percent", .whole = &options.reset_percent, .most = 100},
+        {"server-pid", .whole = &server_pid, .least = 1, .most = INT32_MAX},
+        {NULL},
     };
-    int which;
-    while ((which = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        const char *name = which == '?' ? NULL : table[which].name;
-        switch (which) {
-        case PORT: options.port = (long)number_between(name, optarg, 1, UINT16_MAX); break;
-        case PATH: options.path = optarg; break;
-        case CONNECTIONS: options.connections = (long)number_between(name, optarg, 1, 100000); break;
-        case IN_FLIGHT: options.in_flight = (long)number_between(name, optarg, 1, 1024); break;
-        case SIZE: options.size = (long)number_between(name, optarg, 0, 1 << 24); break;
-        case WARMUP: options.warmup = number_between(name, optarg, 0, WINDOW_MAX); break;
-        case SECONDS: options.seconds = number_between(name, optarg, 0.01, WINDOW_MAX); break;
-        case CHURN: options.churn = (long)number_between(name, optarg, 1, 1000000); break;
-        case RESET_PERCENT: options.reset_percent = (long)number_between(name, optarg, 0, 100); break;
-        case SERVER_PID: server_pid = (long)number_between(name, optarg, 1, INT32_MAX); break;
-        default: exit(1); /* getopt has said why */
-        }
-    }
+    parse_options(argc, argv, table);
     if (options.port == 0)
         die("--port is needed");
     if (options.churn > 0)
@@ -365,7 +347,7 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    parse_options(argc, argv);
+    read_options(argc, argv);
     prepare_frames();
     request_size = snprintf(request, sizeof request,
                             "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -1,10 +1,11 @@
 /* load.h - what the load generators share: sockets from many loopback addresses, the measured window with its clocks
- * and histogram, options that are numbers, and an end to waiting. Include after defining _GNU_SOURCE. */
+ * and histogram, options, and an end to waiting. Include after defining _GNU_SOURCE. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <getopt.h>
 #include <math.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -153,6 +154,17 @@ static inline int connecting_error(int fd)
 
 /* ---- options ---- */
 
+enum { SETTINGS_MAX = 15 };
+
+/* An option and where its value goes: a text, or a number between two others. */
+struct setting {
+    const char *name;
+    const char **text;
+    long *whole;
+    double *fraction;
+    double least, most;
+};
+
 static inline double number_between(const char *name, const char *text, double least, double most)
 {
     char *end;
@@ -160,6 +172,29 @@ static inline double number_between(const char *name, const char *text, double l
     if (end == text || *end != '\0' || !(value >= least && value <= most))
         die("--%s must be between %g and %g", name, least, most);
     return value;
+}
+
+/* Reads the options in the table, which ends with one without a name. optind is then the first argument. */
+static inline void parse_options(int argc, char **argv, const struct setting *table)
+{
+    struct option names[SETTINGS_MAX + 1] = {0};
+    for (int i = 0; i < SETTINGS_MAX && table[i].name != NULL; i++)
+        names[i] = (struct option){table[i].name, required_argument, NULL, i};
+    int which;
+    while ((which = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (which == '?')
+            exit(1); /* getopt has said why */
+        const struct setting *setting = &table[which];
+        if (setting->text != NULL) {
+            *setting->text = optarg;
+            continue;
+        }
+        double value = number_between(setting->name, optarg, setting->least, setting->most);
+        if (setting->whole != NULL)
+            *setting->whole = (long)value;
+        else
+            *setting->fraction = value;
+    }
 }
 
 #endif

@@ -2,9 +2,9 @@
 
     python bench/tls.py [--connections 64 --seconds 3 --rounds 5] [--json FILE]
 
-The same server runs on the reactor, on the portable driver, and on that with TLS; a connection that is made for one
-request tells what a handshake costs. All three are started once, the rounds are interleaved, and figures are
-medians over the rounds.
+The same server runs on the reactor, on the portable driver, and on that with TLS; a connection that is made
+for one request tells what a handshake costs. All three are started once, the rounds are interleaved, and
+figures are medians over the rounds.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import resource
 import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Callable
