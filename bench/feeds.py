@@ -98,15 +98,16 @@ def measure_rounds(arguments: argparse.Namespace) -> tuple[Rounds, Rounds]:
                 pace = "at saturation" if results is most else "modest rate"
                 print(
                     f"round {number}/{arguments.rounds}, {WAYS[way]}, {pace}: "
-                    f"{figures['per_second']:,.0f}/s, {figures['server_cpu_us']:.2f} µs, server {figures['server_busy']:.0%} busy",
+                    f"{figures['per_second']:,.0f}/s, {figures['server_cpu_us']:.2f} µs, "
+                    f"server {figures['server_busy']:.0%} busy",
                     file=sys.stderr,
                 )
     return most, modest
 
 
 def saturation_table(results: Rounds) -> str:
-    header = ["way", "answers/s", "answers/server CPU s", "server CPU µs/answer", "bytes to the client/answer"]
-    header += ["idle RSS MB", "peak RSS MB", "server busy", "load busy", "remarks"]
+    header = ["way", "answers/s", "answers/server CPU s", "server CPU µs/answer"]
+    header += ["bytes to the client/answer", "idle RSS MB", "peak RSS MB", "server busy", "load busy", "remarks"]
     rows = [
         [
             WAYS[way],

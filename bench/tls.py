@@ -155,7 +155,7 @@ def own_cpu_seconds() -> float:
 
 def measure(load: Load, peer: Peer, connections: int, seconds: float) -> Figures:
     began, cpu, load_cpu = time.monotonic(), peer.process.cpu_seconds(), own_cpu_seconds()
-    figures = {"messages": load(peer, connections, seconds), "errors": 0}
+    figures: Figures = {"messages": load(peer, connections, seconds), "errors": 0}
     figures["server_cpu_seconds"] = peer.process.cpu_seconds() - cpu
     figures["load_cpu_seconds"] = own_cpu_seconds() - load_cpu
     figures["seconds"] = time.monotonic() - began
