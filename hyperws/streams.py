@@ -67,10 +67,11 @@ class Streams(Exchange):
         come after `timeout` seconds, or the server stops. Raises ConnectionClosed."""
         response = self.unsent_response("poll")
         poll = self.http.poll(self.topics, topic)
+        timer = asyncio.get_running_loop().call_later(timeout, poll.close)
         try:
-            await asyncio.wait([poll.message], timeout=timeout)
-            message = poll.message.result() if poll.message.done() else None
+            message = await poll.message
         finally:
+            timer.cancel()
             poll.close()
         response.headers.setdefault("cache-control", "no-store")
         if message is None:
