@@ -49,7 +49,10 @@ cdef class RequestReader(Session):
             buffer_append(&self.pending, data + taken, size - taken)
             if not self.answering:
                 self.connection.rearm()
-        if self.is_waiting() and buffer_size(&self.pending) > self.parser.max_head_size:
+        if (
+            self.is_waiting() and buffer_size(&self.pending) > self.parser.max_head_size
+            and not self.connection.discarding      # its last request had its answer at once
+        ):
             self.connection.pause_reading()     # a peer that sends ahead waits its turn
         if self.inbox is not None:
             self.inbox.wake_in_place()

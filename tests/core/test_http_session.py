@@ -278,6 +278,19 @@ async def test_an_empty_line_in_two_pieces_is_passed_over(visiting):
         assert await peer.response() == (200, ANSWERS[GET])
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_what_follows_the_last_request_is_read_and_dropped(visiting, pieces):
+    """A peer that sends on before it looks at the answer must not be held back, nor lose it by a reset."""
+    last = b"GET /missing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    data = last + GET * 100     # more than a head may have
+    async with visiting() as site:
+        peer = await site.peer()
+        await site.in_pieces(peer, *([data] if pieces == 1 else [data[:10], data[10:]]))
+        await site.has_read()
+        assert await peer.flood(GET * 1000, 500)
+        assert (await peer.response())[0] == 404
+
+
 async def test_requests_in_a_row_before_the_end_of_input_are_all_answered(visiting):
     async with visiting() as site:
         peer = await site.peer()
