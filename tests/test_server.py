@@ -109,12 +109,13 @@ async def test_what_served_a_connection_is_freed_at_once(serving):
 
     def served():
         kinds = (Context, Connection, Session)
-        return [each for each in map(type, gc.get_objects()) if issubclass(each, kinds)]
+        return {id(each): type(each) for each in gc.get_objects() if issubclass(type(each), kinds)}
 
     server = Server().route("/", echo, websocket=True).route("/", page, websocket=False)
     server.route("/callback", on_message=lambda ctx, message: ctx.send(message))
     server.route("/cancelled", cancelled)
     gc.collect()
+    before = served()       # what another test may have kept
     gc.disable()
     try:
         async with serving(server) as running:
@@ -125,7 +126,7 @@ async def test_what_served_a_connection_is_freed_at_once(serving):
             await running.exchange(b"GET / HTTP/1.0\r\n\r\n")
             await running.exchange(b"GET /cancelled HTTP/1.0\r\n\r\n")
         async with asyncio.timeout(20):
-            while served():
+            while served().keys() - before.keys():
                 await asyncio.sleep(0)
     finally:
         gc.enable()
