@@ -107,7 +107,8 @@ def measure_rounds(arguments: argparse.Namespace) -> tuple[Rounds, Rounds]:
 
 def saturation_table(results: Rounds) -> str:
     header = ["way", "answers/s", "answers/server CPU s", "server CPU µs/answer"]
-    header += ["bytes to the client/answer", "idle RSS MB", "peak RSS MB", "server busy", "load busy", "remarks"]
+    header += ["bytes to the client/answer", "idle RSS MB", "peak RSS MB"]
+    header += ["server busy", "load busy", "remarks"]
     rows = [
         [
             WAYS[way],
