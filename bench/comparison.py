@@ -132,9 +132,9 @@ def remarks(rounds: list[Figures]) -> str:
 def markdown_table(results: Rounds, unit: str, references: dict[str, str]) -> str:
     header = ["server", f"{unit}s/s", f"{unit}s/server CPU s", f"server CPU µs/{unit}", *references.values()]
     header += ["RSS MB", "RTT p50 µs", "RTT p99 µs", "server busy", "load busy", "remarks"]
-    lines = [header, ["---"] + ["--:"] * (len(header) - 2) + ["---"]]
+    rows = []
     for name, rounds in sorted(results.items(), key=lambda item: middle(item[1], "server_cpu_us")):
-        lines.append(
+        rows.append(
             [
                 name,
                 f"{middle(rounds, 'per_second'):,.0f}",
@@ -149,4 +149,9 @@ def markdown_table(results: Rounds, unit: str, references: dict[str, str]) -> st
                 remarks(rounds),
             ]
         )
+    return markdown(header, rows)
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

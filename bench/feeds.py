@@ -18,9 +18,9 @@ from urllib.request import urlopen
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from echo import middle, remarks
+from comparison import Figures, derive, markdown, middle, remarks
 from native import HERE, build
-from processes import CORES, Process, derive, free_port, running, spawn
+from processes import CORES, Process, free_port, running, spawn
 
 WAYS = {
     "ws": "WebSocket",
@@ -30,7 +30,6 @@ WAYS = {
     "reconnect": "polling, new connections",
 }
 
-Figures = dict[str, float]
 Rounds = dict[str, list[Figures]]   # by way
 
 
@@ -70,7 +69,7 @@ def measure(way: str, connections: int, seconds: float, rate: float, interval: f
     figures = json.loads(line)
     if not figures["events"]:
         raise SystemExit(f"{WAYS[way]}: nothing came within the window")
-    return derive(figures, float(idle)) | {
+    return derive(figures, figures["messages"], float(idle)) | {
         "peak_mb": peak,
         "events_per_second": figures["events"] / figures["seconds"],
         "event_cpu_us": figures["server_cpu_seconds"] / figures["events"] * 1e6,
@@ -145,11 +144,6 @@ def modest_table(results: Rounds) -> str:
         for way, rounds in results.items()
     ]
     return markdown(header, rows)
-
-
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def known_ways(text: str) -> list[str]:

@@ -29,10 +29,9 @@ import trustme
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from echo import middle, ratio, remarks
-from feeds import Figures, markdown
+from comparison import Figures, derive, markdown, middle, ratio, remarks
 from hostile import HANDSHAKE, KEY
-from processes import CORES, Process, derive, free_port, running, spawn
+from processes import CORES, Process, free_port, running, spawn
 
 from hyperws import Context, Server
 from hyperws._core.websocket import encode_frame
@@ -159,7 +158,7 @@ def measure(load: Load, peer: Peer, connections: int, seconds: float) -> Figures
     figures["server_cpu_seconds"] = peer.process.cpu_seconds() - cpu
     figures["load_cpu_seconds"] = own_cpu_seconds() - load_cpu
     figures["seconds"] = time.monotonic() - began
-    return derive(figures, peer.process.megabytes("VmRSS"))
+    return derive(figures, figures["messages"], peer.process.megabytes("VmRSS"))
 
 
 Rounds = dict[str, dict[str, list[Figures]]]    # by load and setting
