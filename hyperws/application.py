@@ -84,8 +84,6 @@ class Application:
 
     async def after_middleware(self, context: Context, route: Route | None) -> None:
         if not await call_chain(self.hooks.request, context):
-            if context.wants_websocket:
-                context.http.read_no_more()     # what follows was to be frames, not another request
             return
         context.keep_headers()
         if (coroutine := self.dispatch(context, route)) is not None:
@@ -97,7 +95,6 @@ class Application:
         if request.wants_websocket and (refusal := request.upgrade_refusal()):
             status, text = refusal
             headers = {"sec-websocket-version": "13", "upgrade": "websocket"} if status == 426 else {}
-            context.http.read_no_more()     # a body of it might be a request in disguise
             self.answer(context, status, text, headers)
         elif route is None or not (route.methods or route.serves_websocket):
             self.answer(context, 404, f"There is nothing at {request.path}: check the path.")
@@ -224,14 +221,12 @@ class Application:
                 f"A page of {request.origin} may not connect here: "
                 "the server's allowed_origins can let it in."
             )
-            context.http.read_no_more()
             self.answer(context, 403, text)
             return None
         try:
             context.subprotocol = choose_subprotocol(request.subprotocols, server.supported_subprotocols)
             agreement = self.negotiator.agree(request.extensions)
         except BadRequest as error:
-            context.http.read_no_more()
             self.answer(context, error.status, error.text)
             return None
         if self.hooks.upgrade or self.hooks.connected:
@@ -242,7 +237,6 @@ class Application:
     async def open_with_hooks(self, context: Context, route: Route, agreement: Agreement | None) -> None:
         chosen = context.subprotocol
         if not await call_chain(self.hooks.upgrade, context):
-            context.http.read_no_more()     # what follows was to be frames, not another request
             return
         if context.http.input_ended:
             context.http.abort()    # nobody is there any more

@@ -239,8 +239,10 @@ class Exchange(Incoming):
             finally:
                 self._in_middleware = False
         self._head_sent = True
+        # behind a handshake, frames are expected and no body: what looks like a request there may be neither
         self.keep_alive = (
-            self.request.keep_alive and self.http.may_keep_alive and not self.server.stopping
+            self.request.keep_alive and not self.wants_websocket
+            and self.http.may_keep_alive and not self.server.stopping
         )
 
     # -------------------------------------------------------------------- for the application

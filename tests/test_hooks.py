@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from hyperws import ConfigurationError, Server, UsageError
+from hyperws import BadRequest, ConfigurationError, Server, UsageError
 
 from .core.peer import HANDSHAKE, frame_of
 from .test_bodies import soon
@@ -105,15 +105,22 @@ async def test_abort_stops_the_chain(serving):
 
 
 @pytest.mark.parametrize("register", ["request_middleware", "pre_ws_upgrade"])
-@pytest.mark.parametrize("how", ["abort", "answer"])
-async def test_what_follows_a_handshake_that_was_refused_is_no_request(serving, register, how):
+@pytest.mark.parametrize("how", ["abort", "answer", "bad request", "error handler"])
+async def test_what_follows_a_handshake_that_was_refused_is_no_request(serving, caplog, register, how):
     server, paths = make_server(), []
+    if how == "error handler":
+        server.error_handler(lambda ctx, error: ctx.set_response_status_code(403))
 
     async def refuse(ctx):
         paths.append(ctx.path)
         if how == "answer":
             await ctx.text("no", status=403)
-        ctx.set_response_status_code(403).abort() if how == "abort" else None
+        elif how == "bad request":
+            raise BadRequest(403, "no")
+        elif how == "error handler":
+            raise RuntimeError("broken on purpose")
+        else:
+            ctx.set_response_status_code(403).abort()
 
     getattr(server, register)(refuse)
     hidden = get("/secret")
@@ -123,7 +130,9 @@ async def test_what_follows_a_handshake_that_was_refused_is_no_request(serving, 
             answer = await soon(running.exchange(HANDSHAKE[:-2] + lines + b"\r\n" + hidden))
             assert answer.startswith(b"HTTP/1.1 403 ")
             assert answer.count(b"HTTP/1.1") == 1
+            assert b"\r\nconnection: close\r\n" in answer
     assert set(paths) == {"/"}
+    caplog.clear()
 
 
 async def test_middleware_may_answer_itself(serving):
