@@ -56,10 +56,19 @@ class Application:
             context.began = time.monotonic()
         if self.hooks.request:
             self.start(context, self.after_middleware(context, route))
-        elif (coroutine := self.dispatch(context, route)) is not None:
-            self.start(context, coroutine)
-        elif not context.is_websocket:
-            self.http_ended(context, None)
+        else:
+            self.serve_at_once(context, route)
+
+    def serve_at_once(self, context: Context, route: Route | None) -> None:
+        error = None
+        try:
+            if (coroutine := self.dispatch(context, route)) is not None:
+                self.start(context, coroutine)
+                return
+        except Exception as failure:    # of response middleware
+            error = failure
+        if not context.is_websocket:
+            self.http_ended(context, error)
 
     def bad_request(self, http: HttpSession, error: BadRequest, request: Request | None) -> None:
         """Answer what can't be served, and close: where the next request begins is unknown."""

@@ -137,7 +137,7 @@ async def call_chain(hooks: list[Hook], context: Context) -> bool:
 def call_at_once(function: Hook, context: Any) -> None:
     """Call a function that may be a coroutine function, but must not wait."""
     result = function(context)
-    if result is None:
+    if not inspect.isawaitable(result):
         return
     coroutine = result.__await__()
     try:

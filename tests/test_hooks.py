@@ -212,10 +212,18 @@ async def test_response_middleware_that_is_wrong(serving, caplog, wrong):
             raise RuntimeError("broken on purpose")
 
     async with serving(server) as running:
-        assert (await fetch(running))[::2] == (500, "The server failed to answer.\n")
+        for path in ("/", "/missing"):
+            assert (await fetch(running, path))[::2] == (500, "The server failed to answer.\n")
     told = {"waits": "can't", "sends": "response middleware can't send", "raises": "broken on purpose"}[wrong]
     assert told in caplog.text
     caplog.clear()
+
+
+async def test_response_middleware_in_one_line(serving):
+    server = make_server()
+    server.response_middleware(lambda ctx: ctx.set_response_header("x-short", "yes"))
+    async with serving(server) as running:
+        assert (await fetch(running))[1]["x-short"] == "yes"
 
 
 async def test_each_request_of_a_connection_starts_afresh(serving):
