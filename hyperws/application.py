@@ -180,6 +180,7 @@ class Application:
             outcome = "cut off"
         else:
             outcome = "" if context.is_event_stream and self.server.stopping else "client gone"
+        context.over = True
         if self.server.logs_access:
             log_request(context, outcome)
 
@@ -223,7 +224,7 @@ class Application:
         if context.http.closed:
             return None     # the peer has left while middleware ran
         if server.stopping:
-            self.answer(context, 503, "The server is going away: try again.")
+            self.refuse_when_stopping(context)
             return None
         if not origin_allowed(request.origin, context.host, server.origins):
             text = (
@@ -243,12 +244,18 @@ class Application:
         self.upgrade(context, agreement)
         return self.handle_messages(context, route)
 
+    def refuse_when_stopping(self, context: Context) -> None:
+        self.answer(context, 503, "The server is going away: try again.")
+
     async def open_with_hooks(self, context: Context, route: Route, agreement: Agreement | None) -> None:
         chosen = context.subprotocol
         if not await call_chain(self.hooks.upgrade, context):
             return
         if context.http.input_ended:
             context.http.abort()    # nobody is there any more
+            return
+        if self.server.stopping:
+            self.refuse_when_stopping(context)
             return
         if context.subprotocol != chosen and not self.is_offered(context, context.subprotocol):
             raise UsageError(f"the client did not offer the subprotocol {context.subprotocol!r}")

@@ -111,6 +111,8 @@ class Incoming(BaseContext):
         """
         if self.is_websocket:
             raise UsageError("a WebSocket has messages, not a body: receive() them")
+        if self.over:
+            raise UsageError("the request is over: read its body before the handler returns")
         if body := self.take_body():
             yield body
         if self.request.body is None:

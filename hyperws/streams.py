@@ -46,6 +46,7 @@ class Streams(Exchange):
         if self.is_websocket:
             raise UsageError("events are for HTTP: a WebSocket is sent messages, by send()")
         if self.is_event_stream:
+            self.check_stream()
             return
         response = self.unsent_response("send_event")
         for name, value in EVENT_STREAM.items():
@@ -56,6 +57,16 @@ class Streams(Exchange):
         if not self.has_body:
             raise ConnectionClosed(1000, "a HEAD request gets no events")
         self.http.stream_events(self.is_chunked)
+        if self.server.stopping:
+            self.http.go_away()
+        self.check_stream()
+
+    def check_stream(self) -> None:
+        """Raise where an event stream has ended."""
+        if self.http.closed:
+            raise ConnectionClosed(1006)
+        if self.over:
+            raise UsageError("the event stream has ended with its handler: let that wait_closed()")
 
     @property
     def last_event_id(self) -> str | None:
@@ -67,6 +78,8 @@ class Streams(Exchange):
         come after `timeout` seconds, or the server stops. Raises ConnectionClosed."""
         response = self.unsent_response("poll")
         poll = self.http.poll(self.topics, topic)
+        if self.server.stopping:
+            poll.close()
         timer = asyncio.get_running_loop().call_later(timeout, poll.close)
         try:
             message = await poll.message

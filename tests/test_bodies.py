@@ -134,6 +134,40 @@ async def test_requests_behind_bodies_that_nobody_read(serving):
             writer.close()
 
 
+async def test_a_body_is_its_own_requests_only(serving):
+    """A task that reads too late gets an error, not part of a body, nor of the next request's."""
+    server, left = Server(), []
+
+    async def take(ctx):
+        return await ctx.get_request_body()
+
+    @server.route("/early")
+    async def early(ctx):
+        reading = asyncio.create_task(take(ctx))
+        await asyncio.sleep(0)
+        await ctx.send("early")
+        left.extend([reading, ctx])
+
+    @server.route("/next")
+    async def following(ctx):
+        late = asyncio.create_task(take(left[1]))
+        with pytest.raises(UsageError, match="before the handler returns"):
+            await late
+        await ctx.send(await ctx.get_request_body())
+
+    async with serving(server) as running:
+        reader, writer = await running.raw(post("/early", "Content-Length: 8", body=b"half"))
+        await soon(reader.readuntil(b"early"))
+        writer.write(b"half" + post("/next", "Content-Length: 6", "Connection: close"))
+        with pytest.raises(UsageError, match="before the handler returns"):
+            await soon(left[0])
+        writer.write(b"secret")
+        assert (await soon(reader.read())).endswith(b"\r\n\r\nsecret")
+        writer.close()
+        with pytest.raises(UsageError, match="before the handler returns"):
+            await take(left[1])
+
+
 async def test_a_long_body_that_nobody_wants_ends_the_connection(serving):
     server = make_server(limits=Limits(max_body_size=None, close_timeout=0.2))
     async with serving(server) as running:

@@ -255,6 +255,54 @@ async def test_events_are_for_responses_that_have_not_begun(serving):
             assert "messages, by send()" in await websocket.receive_str()
 
 
+async def test_a_stream_that_has_ended_is_not_the_next_one(serving):
+    server, first, told = Server(), [], []
+
+    @server.route("/first")
+    async def begin(ctx):
+        await ctx.send_event("first")
+        first.append(ctx)
+
+    @server.route("/second")
+    async def go_on(ctx):
+        ctx.subscribe("news")
+        for late in (lambda: first[0].send_event("late"), lambda: first[0].subscribe("late")):
+            with pytest.raises(UsageError) as caught:
+                late()
+            told.append(str(caught.value))
+        first[0].unsubscribe("news")
+        assert first[0].publish("news", "to the second") == 1
+        server.publish("late", "late")
+
+    async with serving(server) as running:
+        answer = await soon(running.exchange(get("/first") + get("/second", "Connection: close")))
+    assert b"late" not in answer
+    assert b"data: to the second\n" in answer
+    assert len(told) == 2
+    assert all("wait_closed()" in each for each in told)
+
+
+async def test_no_topic_keeps_a_client_that_has_left(serving):
+    server, told = Server(), asyncio.Queue()
+
+    @server.route("/")
+    async def handler(ctx):
+        await ctx.send_event("welcome")
+        await ctx.wait_closed()
+        try:
+            ctx.subscribe("news")
+        except ConnectionClosed:
+            told.put_nowait("closed")
+        else:
+            told.put_nowait("subscribed")
+
+    async with serving(server) as running:
+        reader, writer = await running.raw(get())
+        await soon(reader.readuntil(b"welcome"))
+        writer.close()
+        assert await soon(told.get()) == "closed"
+
+
 # ----------------------------------------------------------------------------------------- long polls
 
 
@@ -295,6 +343,36 @@ async def test_polls_and_streams_end_when_the_server_stops(serving):
         assert (await soon(asking.read())).startswith(b"HTTP/1.1 204 ")
         writer.close()
         asked.close()
+
+
+@pytest.mark.parametrize("kind", ["poll", "subscribe"])
+async def test_polls_and_streams_that_begin_while_the_server_stops(serving, kind):
+    server, came, go_on = Server(), asyncio.Event(), asyncio.Event()
+
+    @server.route("/")
+    async def handler(ctx):
+        came.set()
+        await go_on.wait()
+        if kind == "poll":
+            await ctx.poll("news", timeout=1000)
+        else:
+            ctx.subscribe("news")
+            await ctx.wait_closed()
+
+    async with serving(server) as running:
+        reader, writer = await running.raw(get())
+        await soon(came.wait())
+        stopping = asyncio.create_task(server.stop(grace=1000))
+        while not server.stopping:
+            await asyncio.sleep(0)
+        go_on.set()
+        answer = await soon(reader.read())
+        if kind == "poll":
+            assert answer.startswith(b"HTTP/1.1 204 ")
+        else:
+            assert answer.endswith(b"0\r\n\r\n")
+        writer.close()
+        await soon(stopping)
 
 
 # ------------------------------------------------------------------------------------------- together

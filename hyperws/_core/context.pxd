@@ -13,6 +13,7 @@ cdef class BaseContext:
     cdef readonly HttpSession http              # None once it is a WebSocket
     cdef readonly WebSocketSession websocket    # None for plain HTTP
     cdef readonly Topics topics
+    cdef public bint over       # the request is dealt with: its connection may serve another one already
 
     cdef Session subscriber(self)
     cdef int need_websocket(self, str method) except -1

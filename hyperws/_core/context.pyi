@@ -13,6 +13,7 @@ from hyperws._core.websocket_session import WebSocketSession
 
 @disjoint_base
 class BaseContext:
+    over: bool
     def __init__(self, request: Request, http: HttpSession, topics: Topics) -> None: ...
     def attach_websocket(self, websocket: WebSocketSession) -> None: ...
     @property

@@ -97,7 +97,8 @@ cdef class BaseContext:
 
     def unsubscribe(self, topic):
         """Get no more of `topic`."""
-        self.topics.leave(self.subscriber(), topic)
+        if not self.over:
+            self.topics.leave(self.subscriber(), topic)
         return DONE
 
     def publish(self, topic, message, *, compress=None):
@@ -105,6 +106,8 @@ cdef class BaseContext:
         return self.topics.publish(topic, checked_message(message), self.subscriber(), compress)
 
     cdef Session subscriber(self):
+        if self.over:
+            return None     # the session is another request's
         return self.http if self.websocket is None else self.websocket
 
     def wait_closed(self):

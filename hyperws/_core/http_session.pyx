@@ -1,4 +1,4 @@
-from hyperws.errors import BadRequest
+from hyperws.errors import BadRequest, UsageError
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -53,6 +53,8 @@ cdef class HttpSession(RequestReader):
         self.leave_all()
         self.streaming = False
         self.polling = None
+        if self.body is not None:
+            self.inbox.fail(UsageError("the rest of the body is lost: read it before the handler returns"))
         self.since = self.connection.driver.loop.time()
         if (
             not keep_alive or self.unreadable or self.continue_due
