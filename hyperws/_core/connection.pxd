@@ -88,7 +88,8 @@ cdef class Connection(Timed):
     cdef bint discarding               # what comes in is thrown away
     cdef bint finishing                # disconnect when all is sent
     cdef bint ending                   # end the output when all is sent, then wait for the peer's end
-    cdef Waiters waiters               # tasks that wait for the peer to take more, or for the end
+    cdef Waiters drain_waiters         # tasks that wait for the peer to take more
+    cdef Waiters end_waiters           # tasks that wait for the socket to be closed
 
     cdef int use(self, Session session) except -1
     cdef int received(self, uint8_t *data, size_t size) except -1
@@ -121,4 +122,7 @@ cdef class Connection(Timed):
 cdef class Drain(SharedOperation):
     cdef Connection connection
     cdef Session session       # whose error is raised if the connection ends before
-    cdef bint until_gone
+
+
+cdef class End(SharedOperation):
+    cdef Connection connection

@@ -55,3 +55,6 @@ class Connection(Timed):
 
 @final
 class Drain(SharedOperation[None]): ...
+
+@final
+class End(SharedOperation[None]): ...

@@ -268,8 +268,10 @@ cdef class Connection(Timed):
             buffer_clear(&driver.cork)
         driver.disconnect(self)
         session.lost()
-        if self.waiters is not None:
-            self.waiters.wake()
+        if self.drain_waiters is not None:
+            self.drain_waiters.wake()
+        if self.end_waiters is not None:
+            self.end_waiters.wake()
         return 0 if self.starting else self.settle()
 
     cdef int settle(self) except -1:
@@ -382,8 +384,8 @@ cdef class Connection(Timed):
             if self.ending:
                 self.ending = False
                 driver.end_output(self)
-        if self.waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
-            self.waiters.wake()
+        if self.drain_waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
+            self.drain_waiters.wake()
         return 0
 
     cdef int flush_file(self) except -1:
@@ -502,9 +504,8 @@ cdef class Connection(Timed):
 
     cdef Operation wait_gone(self):
         """Wait until the socket is closed."""
-        cdef Drain operation = Drain.__new__(Drain)
+        cdef End operation = End.__new__(End)
         operation.connection = self
-        operation.until_gone = True
         return operation
 
 
@@ -513,16 +514,26 @@ cdef class Drain(SharedOperation):
     cdef object step(self):
         cdef Connection connection = self.connection
         if connection.gone:
-            if not self.until_gone:
-                raise self.session.closed_error()
+            raise self.session.closed_error()
+        if connection.unsent() <= connection.driver.bounds.send_queue // 4:
             self.finished = True
             return None
-        if not self.until_gone and connection.unsent() <= connection.driver.bounds.send_queue // 4:
+        if connection.drain_waiters is None:
+            connection.drain_waiters = Waiters(connection.driver.loop)
+        return self.wait(connection.drain_waiters)
+
+
+@cython.final
+cdef class End(SharedOperation):
+    cdef object step(self):
+        cdef Connection connection = self.connection
+        if connection.gone:
             self.finished = True
             return None
-        if connection.waiters is None:
-            connection.waiters = Waiters(connection.driver.loop)
-        return self.wait(connection.waiters)
+        if connection.end_waiters is None:
+            connection.end_waiters = Waiters(connection.driver.loop)
+        return self.wait(connection.end_waiters)
 
 
 enable_send(Drain)
+enable_send(End)
