@@ -106,8 +106,7 @@ def measure_rounds(arguments: argparse.Namespace) -> tuple[Rounds, Rounds]:
 
 def saturation_table(results: Rounds) -> str:
     header = ["way", "answers/s", "answers/server CPU s", "server CPU µs/answer"]
-    header += ["bytes to the client/answer", "idle RSS MB", "peak RSS MB"]
-    header += ["server busy", "load busy", "remarks"]
+    header += ["bytes to the client/answer", "idle RSS MB", "peak RSS MB", "server busy", "load busy"]
     rows = [
         [
             WAYS[way],
@@ -123,7 +122,7 @@ def saturation_table(results: Rounds) -> str:
         ]
         for way, rounds in results.items()
     ]
-    return markdown(header, rows)
+    return markdown([*header, "remarks"], rows)
 
 
 def modest_table(results: Rounds) -> str:
