@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
+from hyperws._core.websocket_session import WebSocketSession
 from hyperws.access_log import log_bad_request, log_request, log_websocket
 from hyperws.compression import Agreement
 from hyperws.context import Context
@@ -92,9 +93,12 @@ class Application:
     # ---------------------------------------------------------------------------- dispatch
 
     async def after_middleware(self, context: Context, route: Route | None) -> None:
-        if not await call_chain(self.hooks.request, context):
+        try:
+            goes_on = await call_chain(self.hooks.request, context)
+        finally:
+            context.keep_headers()
+        if not goes_on:
             return
-        context.keep_headers()
         if (coroutine := self.dispatch(context, route)) is not None:
             await coroutine
 
@@ -207,6 +211,8 @@ class Application:
         if error is None or (isinstance(error, ConnectionClosed) and context.is_event_stream_head):
             context.complete_response()
             return True
+        if context.is_complete:
+            return True
         if isinstance(error, asyncio.CancelledError) or context.head_sent:
             return False
         if isinstance(error, BadRequest):
@@ -259,7 +265,10 @@ class Application:
             return
         if context.subprotocol != chosen and not self.is_offered(context, context.subprotocol):
             raise UsageError(f"the client did not offer the subprotocol {context.subprotocol!r}")
-        self.upgrade(context, agreement, hold=True)
+        if route.on_message is None:
+            self.upgrade(context, agreement).queue()    # so that the hooks may receive, and ping
+        else:
+            self.upgrade(context, agreement, hold=True)
         for hook in self.hooks.connected:
             await call(hook, context)
         if (coroutine := self.handle_messages(context, route)) is not None:
@@ -270,7 +279,9 @@ class Application:
         offered = context.request.subprotocols
         return subprotocol is None or (offered is not None and subprotocol in parse_subprotocols(offered))
 
-    def upgrade(self, context: Context, agreement: Agreement | None, hold: bool = False) -> None:
+    def upgrade(
+        self, context: Context, agreement: Agreement | None, hold: bool = False
+    ) -> WebSocketSession:
         """Let the connection be a WebSocket. With `hold`, it is not read until its messages are handled."""
         headers = dict(context.response.headers) if context.has_response else {}
         headers["upgrade"], headers["connection"] = "websocket", "Upgrade"
@@ -285,6 +296,7 @@ class Application:
         context.attach_websocket(session)
         if self.hooks.closed or self.server.logs_access:
             session.when_retired = partial(self.websocket_retired, context)
+        return session
 
     def handle_messages(self, context: Context, route: Route) -> Coroutine[Any, Any, None] | None:
         session = context.websocket

@@ -27,7 +27,7 @@ class Exchange(Incoming):
         "_complete",
         "_head_sent",
         "_in_middleware",
-        "_kept_headers",
+        "_kept",
         "_response",
         "aborted",
         "began",
@@ -49,7 +49,7 @@ class Exchange(Incoming):
     def __init__(self, server: Server, http: HttpSession, request: Request, params: dict[str, str]) -> None:
         super().__init__(server, http, request, params)
         self._response: Response | None = None
-        self._kept_headers: dict[str, str] | None = None
+        self._kept: tuple[dict[str, str], list[str]] | None = None
         self._head_sent = self._complete = self._in_middleware = False
         self.aborted = self.is_event_stream = self.keep_alive = False
         self.subprotocol = None
@@ -224,6 +224,11 @@ class Exchange(Incoming):
         return self._head_sent
 
     @property
+    def is_complete(self) -> bool:
+        """Whether all of the response was sent."""
+        return self._complete
+
+    @property
     def is_event_stream_head(self) -> bool:
         """Whether the head of an event stream was sent, to a client that wants no more of it."""
         return self.is_event_stream and not self.has_body
@@ -248,13 +253,15 @@ class Exchange(Incoming):
     # -------------------------------------------------------------------- for the application
 
     def keep_headers(self) -> None:
-        """What middleware has set by now is in every answer, also where the handler fails."""
+        """The headers and cookies of middleware are in every answer, also where something fails."""
         if self._response is not None:
-            self._kept_headers = dict(self._response.headers)
+            self._kept = dict(self._response.headers), list(self._response.cookies)
 
     def start_over(self, status: int, text: str) -> Response:
         """Drop what was prepared for a response that says what went wrong. It can still be changed."""
         self._response = response = Response(status)
-        response.headers.update(self._kept_headers or {})
+        if self._kept is not None:
+            headers, response.cookies = self._kept
+            response.headers.update(headers)
         response.set_body(text + "\n")
         return response

@@ -68,7 +68,7 @@ class Hookable(Configurable):
         return self._hook(self.hooks.request, function, "request_middleware", 1)
 
     def response_middleware(self, function: HookType) -> HookType:
-        """Call `function(ctx)` just before the head of a response goes out, to change it.
+        """Call `function(ctx)` just before the head of a response to a request goes out, to change it.
 
         As that is one moment, the function can't wait for anything. `ctx.abort()` stops the chain here too.
         """
@@ -83,7 +83,10 @@ class Hookable(Configurable):
         return self._hook(self.hooks.upgrade, function, "pre_ws_upgrade", 1)
 
     def on_ws_connected(self, function: HookType) -> HookType:
-        """Call `function(ctx)` when a WebSocket is open, before its handler."""
+        """Call `function(ctx)` when a WebSocket is open, before its handler.
+
+        On the route of an `on_message` function, the peer is not read until this is done.
+        """
         return self._hook(self.hooks.connected, function, "on_ws_connected", 1)
 
     def on_ws_closed(self, function: HookType) -> HookType:

@@ -94,6 +94,8 @@ class Response:
 
     def encode(self, minor_version: int = 1, keep_alive: bool = False, *, head_only: bool = False) -> bytes:
         """The whole response; `head_only` for the answer to a HEAD request."""
+        if self.status == 205:
+            self.body = b""     # RFC 9110, section 15.3.6
         head = self.head(len(self.body), minor_version, keep_alive)
         return head if head_only or self.status in WITHOUT_BODY else head + self.body
 

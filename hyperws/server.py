@@ -53,6 +53,7 @@ class Server(Routable):
         self._sockets: list[socket.socket] = []
         self._stopping: asyncio.Task[None] | None = None
         self._stopped: asyncio.Future[None] | None = None
+        self._stop_asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # ------------------------------------------------------------------------------- groups
@@ -96,16 +97,19 @@ class Server(Routable):
             raise UsageError("the server has started already")
         self._loop = loop = asyncio.get_running_loop()
         driver = self._make_driver(loop)
-        self._driver, self._started, self._stopping = driver, True, None
+        self._started, self._stopping, self._stop_asked = True, None, False
         self._stopped = loop.create_future()
         started_up = False
         try:
             for function in self.hooks.startup:
                 await call(function)
             started_up = True
+            if self._stop_asked:
+                raise UsageError("the server was told to stop before it had started")
             self._sockets = self._listen()
             if (starting := driver.start(self._sockets)) is not None:
                 await starting
+            self._driver = driver
         except BaseException:
             driver.stop_listening()
             self._close(driver)
@@ -123,6 +127,7 @@ class Server(Routable):
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, (int, float))):
             raise UsageError(f"grace takes seconds or None, not {grace!r}")
         if self._driver is None:
+            self._stop_asked = True     # it may be starting up
             return
         if self._stopping is None:
             # a task of its own: the one that calls this may be among those that are cut off
@@ -133,7 +138,8 @@ class Server(Routable):
     def shutdown(self) -> None:
         """Have a running server stop, as `stop` does, from any thread. Returns at once."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.stop()))
+            with suppress(RuntimeError):    # it closes just now
+                self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.stop()))
 
     @property
     def stopping(self) -> bool:

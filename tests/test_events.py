@@ -236,7 +236,7 @@ async def test_events_are_for_responses_that_have_not_begun(serving):
     @server.route("/late")
     async def late(ctx):
         await ctx.set_response_body("begun").send_body()
-        for call in (lambda: ctx.send_event("x"), lambda: ctx.subscribe("news")):
+        for call in (lambda: ctx.send_event("x"), lambda: ctx.subscribe("news"), lambda: ctx.subscribe(5)):
             with pytest.raises(UsageError) as caught:
                 call()
             wrong.append(str(caught.value))
@@ -250,7 +250,8 @@ async def test_events_are_for_responses_that_have_not_begun(serving):
     async with serving(server) as running, aiohttp.ClientSession() as client:
         answer = await soon(running.exchange(get("/late", "Connection: close")))
         assert answer.endswith(b"begun\r\n0\r\n\r\n")
-        assert all("too late" in each for each in wrong)
+        assert ["too late" in each for each in wrong] == [True, True, False]
+        assert wrong[2] == "a topic is a str, not int"
         async with client.ws_connect(running.ws("/socket"), ssl=running.ssl or True) as websocket:
             assert "messages, by send()" in await websocket.receive_str()
 
@@ -362,7 +363,7 @@ async def test_polls_and_streams_that_begin_while_the_server_stops(serving, kind
     async with serving(server) as running:
         reader, writer = await running.raw(get())
         await soon(came.wait())
-        stopping = asyncio.create_task(server.stop(grace=1000))
+        stopping = asyncio.create_task(server.stop(grace=10))
         while not server.stopping:
             await asyncio.sleep(0)
         go_on.set()

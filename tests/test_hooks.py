@@ -315,6 +315,21 @@ async def test_messages_that_come_while_hooks_wait(serving, path):
         writer.close()
 
 
+async def test_a_hook_may_ping_and_receive(serving):
+    server = make_server()
+
+    @server.on_ws_connected
+    async def connected(ctx):
+        await ctx.ping()
+        await ctx.send(f"welcome {await ctx.receive()}")
+
+    async with serving(server) as running, open_websocket(running) as websocket:
+        await websocket.send("ada")
+        assert await soon(websocket.recv()) == "welcome ada"
+        await websocket.send("echo")
+        assert await soon(websocket.recv()) == "echo"
+
+
 async def test_a_subprotocol_that_was_not_offered(serving, caplog):
     server = make_server()
 
@@ -386,7 +401,9 @@ async def test_error_handlers_say_what_the_client_gets(serving, caplog):
 
     @server.request_middleware
     def mark(ctx):
-        ctx.set_response_header("x-kept", "yes")
+        ctx.set_response_header("x-kept", "yes").set_cookie("kept", "yes")
+        if ctx.path == "/raises":
+            raise LookupError("broken on purpose")
 
     @server.route("/broken")
     async def broken(ctx):
@@ -414,7 +431,12 @@ async def test_error_handlers_say_what_the_client_gets(serving, caplog):
     async with serving(server) as running:
         status, headers, body = await fetch(running, "/broken")
         assert (status, body, headers["x-kept"]) == (503, "sorry", "yes")
+        assert headers["set-cookie"].startswith("kept=yes")
         assert "etag" not in headers
+        for path, status in (("/missing", 404), ("/raises", 503)):
+            found, headers, _ = await fetch(running, path)
+            assert (found, headers["x-kept"]) == (status, "yes")
+            assert headers["set-cookie"].startswith("kept=yes")
         answer = await soon(running.exchange(get("/half")))
         assert b"half" in answer
         assert not answer.endswith(b"0\r\n\r\n")
@@ -422,8 +444,8 @@ async def test_error_handlers_say_what_the_client_gets(serving, caplog):
             assert await websocket.recv() == "sorry"
             await websocket.wait_closed()
             assert websocket.close_code == 1011
-    assert seen == [(path, LookupError) for path in ("/broken", "/half", "/socket")]
-    assert caplog.text.count("LookupError: broken on purpose") == 3
+    assert seen == [(path, LookupError) for path in ("/broken", "/raises", "/half", "/socket")]
+    assert caplog.text.count("LookupError: broken on purpose") == 4
     caplog.clear()
 
 

@@ -70,6 +70,21 @@ async def test_a_server_that_can_not_start_up(under):
         _ = server.address
 
 
+async def test_a_server_that_is_stopped_before_it_has_started(under):
+    server, calls = make_server(), []
+
+    @server.on_startup
+    async def change_its_mind():
+        await server.stop()
+
+    server.on_shutdown(lambda: calls.append("shutdown"))
+    with pytest.raises(UsageError, match="told to stop"):
+        await server.start()
+    assert calls == ["shutdown"]
+    with pytest.raises(UsageError):
+        _ = server.address
+
+
 async def test_what_was_started_up_is_shut_down_where_it_can_not_listen(under):
     calls = []
     async with make_server() as first:

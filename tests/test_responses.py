@@ -111,6 +111,29 @@ async def test_what_has_no_body_has_none(serving, path, method, version):
             assert b"transfer-encoding" not in head
 
 
+async def test_a_reset_has_no_content(serving):
+    async with serving(make_server()) as running:
+        answer = await soon(running.exchange(get("/status/205", "Connection: close")))
+        assert b"content-length: 0\r\n" in answer
+        assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_handler_that_fails_behind_its_response(serving, caplog):
+    """The response was whole: it comes, and so do the next requests."""
+    server = Server()
+
+    @server.route("/")
+    async def handler(ctx):
+        await ctx.text("x" * 500_000)
+        raise LookupError("broken on purpose")
+
+    async with serving(server) as running:
+        answer = await soon(running.exchange(get("/") + get("/", "Connection: close")))
+    assert answer.count(b"x" * 500_000) == 2
+    assert caplog.text.count("LookupError: broken on purpose") == 2
+    caplog.clear()
+
+
 async def test_cookies(serving):
     async with serving(make_server()) as running, await client_of(running) as client:
         answer = await client.get("/cookies", headers={"cookie": "a=1; b=2"})

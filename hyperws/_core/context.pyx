@@ -7,7 +7,7 @@ from hyperws._core.connection cimport Session
 from hyperws._core.http cimport Request
 from hyperws._core.http_session cimport HttpSession
 from hyperws._core.message_writer cimport checked_message
-from hyperws._core.topics cimport Topics
+from hyperws._core.topics cimport Topics, check_topic
 from hyperws._core.waiter cimport DONE
 from hyperws._core.websocket_session cimport OPEN, WebSocketSession
 
@@ -88,6 +88,7 @@ cdef class BaseContext:
         On HTTP, the response becomes an event stream: each message is the data of an event. Raises
         ConnectionClosed where the end has come already, UsageError for a topic that is no str.
         """
+        check_topic(topic)
         if self.websocket is None:
             self.start_events()
         elif self.websocket.state != OPEN:

@@ -75,7 +75,9 @@ cdef class HttpSession(RequestReader):
             self.polling.end()
         if self.streaming:
             self.end_stream()
-        elif not self.answering or self.answered:
+        elif self.answered:
+            self.connection.finish_politely()
+        elif not self.answering:
             self.connection.finish()
 
     def abort(self):

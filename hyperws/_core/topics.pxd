@@ -23,3 +23,6 @@ cdef class Topics:
     cdef Py_ssize_t publish(
         self, object topic, object message, Subscriber exclude, object compress
     ) except -1
+
+
+cdef int check_topic(object topic) except -1

@@ -27,8 +27,9 @@ cdef class WebSocketSession(Session):
 
     def queue(self):
         """Keep messages until `receive` takes them."""
-        self.inbox = Inbox(self.connection)
-        self.connection.resume_reading()
+        if self.inbox is None:
+            self.inbox = Inbox(self.connection)
+            self.connection.resume_reading()
 
     def listen(self, context, callback):
         """Call `callback(context, message)` for each message as it is read."""
