@@ -38,7 +38,7 @@ ENDED = {
     (1, "closed", ""): "the-least-of-HTTP-1.0 close close-in-a-second-header close-behind-a-tab",
     (1, "waits", "waits"): "a-body-that-does-not-end chunks-that-do-not-end",
     (1, "upgraded", "upgrades"): "a-handshake a-handshake-among-others",
-    (1, "stopped", "upgrades"): "a-handshake-of-another-subprotocol",
+    (1, "stopped", "upgrades"): "a-handshake-of-another-subprotocol a-handshake-where-no-socket-is",
 }
 
 # what both refuse, hyperws with this status
