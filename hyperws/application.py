@@ -211,9 +211,11 @@ class Application:
         if error is None or (isinstance(error, ConnectionClosed) and context.is_event_stream_head):
             context.complete_response()
             return True
+        if isinstance(error, asyncio.CancelledError):
+            return False
         if context.is_complete:
             return True
-        if isinstance(error, asyncio.CancelledError) or context.head_sent:
+        if context.head_sent:
             return False
         if isinstance(error, BadRequest):
             self.answer(context, error.status, error.text)
