@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 
 def examples(count):
     """Hypothesis settings under which a test does the same in each of its runs."""
-    return settings(max_examples=count, deadline=None, derandomize=True, database=None)
+    clocks = [HealthCheck.too_slow]     # a busy machine is no fault of the test
+    return settings(
+        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=clocks
+    )
 
 
 def cut_points(size):
