@@ -118,6 +118,11 @@ def test_duplicate_is_told_at_once(again, told):
         server.route(again, handler)
 
 
+def test_a_route_for_tunnels_is_told_at_once():
+    with pytest.raises(RouteError, match="CONNECT is for proxies"):
+        Server().route("/a", handler, methods=["GET", "connect"])
+
+
 def test_a_duplicate_changes_nothing():
     server = Server().route("/a", handler, methods=["GET"])
     with pytest.raises(RouteError, match="GET already"):
