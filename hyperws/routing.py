@@ -109,7 +109,7 @@ class Router:
         for_websocket = websocket if websocket is not None else methods is None
         for_methods = [method.upper() for method in methods or ([] if websocket is True else ["*"])]
         if "CONNECT" in for_methods:
-            raise RouteError(f"{pattern!r}: CONNECT is for proxies, and is refused before routing: leave it out")
+            raise RouteError(f"{pattern!r}: CONNECT is for proxies, and refused before routing: leave it out")
         if for_websocket and route.serves_websocket:
             raise RouteError(f"{pattern!r} has a WebSocket handler already")
         for method in for_methods:
