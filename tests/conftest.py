@@ -25,6 +25,9 @@ except ImportError:
 # processes that tests start import the hyperws that is installed, not a source tree that they are started in
 os.environ["PYTHONSAFEPATH"] = "1"
 
+# for programs that are not ours: the sanitizers are for hyperws
+FOREIGN = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
 DRIVERS = ["portable"] if os.name == "nt" else ["reactor", "portable"]
 LOOPS = {"asyncio": asyncio.new_event_loop}
 if uvloop is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from hyperws import Limits, Server
 
-from .conftest import Serving
+from .conftest import FOREIGN, Serving
 
 CURL = shutil.which("curl")
 OVER_TLS = True
@@ -33,7 +33,8 @@ def curl(authority, tmp_path):
         # without the user's settings; a server that lets it wait for ever fails the test
         command = [CURL, "--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]
         command += ["--cacert", str(tmp_path / "authority.pem"), *arguments]
-        ended = await asyncio.to_thread(subprocess.run, command, input=stdin, capture_output=True)
+        options = {"input": stdin, "capture_output": True, "env": FOREIGN}
+        ended = await asyncio.to_thread(subprocess.run, command, **options)
         curl.told = ended.stderr.decode()
         assert ended.returncode == 0, curl.told
         return ended.stdout

@@ -124,7 +124,8 @@ class Events:
 @asynccontextmanager
 async def listening(running, path="/events", **headers):
     async with aiohttp.ClientSession() as client:
-        async with client.get(running.http(path), ssl=running.ssl or True, headers=headers) as response:
+        asked = client.get(running.http(path), ssl=running.ssl or True, headers=headers)
+        async with await soon(asked) as response:
             yield Events(response)
 
 

@@ -1,155 +1,144 @@
-"""A server process that is told to stop in its work: nothing is lost, and the log says how all ended."""
+"""A process is told to end while 200 requests are in flight and 200 WebSockets open: what becomes of each."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
-from .conftest import DRIVERS
 from .test_bodies import soon
-from .test_http import get
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to be told by")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM for another process")
 
-MANY = 200
-
-SCRIPT = """
-import asyncio, logging, sys
-from hyperws import Limits, Server
-
-logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
-server = Server(port=0, access_log=True, limits=Limits(shutdown_grace=float(sys.argv[1])))
-go_on, working = asyncio.Event(), []
-
-@server.route("/work")
-async def work(ctx):
-    working.append(ctx)
-    await go_on.wait()
-    await ctx.text("done " * 1000)
-
-@server.route("/stuck")
-async def stuck(ctx):
-    working.append(ctx)
-    await asyncio.Event().wait()
-
-@server.route("/socket")
-async def socket(ctx):
-    async for message in ctx:
-        await ctx.send(message)
-
-@server.route("/working")
-async def count(ctx):
-    await ctx.text(str(len(working)))
-
-@server.on_ws_closed
-def closed(ctx):
-    go_on.set()         # the drain has begun: now, and not before, the work is finished
-
-server.run(on_listening=lambda: print(server.address[1], flush=True))
-"""
+SCRIPT = Path(__file__).parent / "rolling_server.py"
+NUMBERS = [str(number) for number in range(1000, 1200)]
+KINDS = ["wait", "stream", "upload"]
+TARGETS = [f"/{KINDS[int(number) % 3]}/{number}" for number in NUMBERS]
+SOCKETS = [f"/socket/{number}" for number in NUMBERS]
+REQUEST_LINE = re.compile(r'127\.0\.0\.1:\d+ "(?:GET|POST) (\S+) HTTP/1\.1" (\S+) \d+ \d+\.\d{4}s ?(.*)')
+SOCKET_LINE = re.compile(r"127\.0\.0\.1:\d+ WebSocket \"(\S+)\" (\d+) '(.*)' \d+\.\d{4}s")
 
 
-@contextlib.asynccontextmanager
-async def running(driver, grace, tmp_path):
-    """(process, port, what it has logged) of a server."""
-    with open(tmp_path / "log", "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(grace)], stdout=subprocess.PIPE, stderr=log, text=True,
-            env={**os.environ, "HYPERWS_DRIVER": driver},
-        )  # fmt: skip
-        with process:
-            try:
-                port = int(await asyncio.to_thread(process.stdout.readline))
-                yield process, port, (tmp_path / "log").read_text
-            finally:
-                process.kill()
+class Process:
+    """The script as a process, with everything in flight, until it has ended."""
+
+    def __init__(self, folder, grace):
+        self.log_file = folder / "log"
+        self.grace = grace
+
+    async def __aenter__(self):
+        with open(self.log_file, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, SCRIPT, str(self.grace)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        self.port = int(await self.line())
+        self.uploads_go_on = asyncio.Event()
+        self.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3600))
+        self.asked = [asyncio.create_task(self.ask(target)) for target in TARGETS]
+        assert {await self.line() for _ in TARGETS} == set(NUMBERS)
+        self.websockets = [await connect(f"ws://127.0.0.1:{self.port}{path}") for path in SOCKETS]
+        return self
+
+    async def __aexit__(self, *error):
+        for each in self.asked:
+            each.cancel()
+        await asyncio.gather(*self.asked, return_exceptions=True)
+        await self.client.close()
+        for websocket in self.websockets:
+            await websocket.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    async def line(self):
+        line = await soon(asyncio.to_thread(self.process.stdout.readline))
+        assert line, self.log_file.read_text()
+        return line.strip()
+
+    async def ask(self, target):
+        """(the status of a request, all of its response)"""
+        number = target.rpartition("/")[2]
+
+        async def body():
+            yield number.encode() * 500
+            await self.uploads_go_on.wait()
+            yield number.encode() * 500
+
+        data = body() if target.startswith("/upload/") else None
+        method = "GET" if data is None else "POST"
+        async with self.client.request(method, f"http://127.0.0.1:{self.port}{target}", data=data) as answer:
+            return answer.status, await answer.text()
+
+    async def told_to_end(self):
+        """Send a SIGTERM, and wait until every WebSocket is closed."""
+        self.process.send_signal(signal.SIGTERM)
+        await soon(asyncio.gather(*(websocket.wait_closed() for websocket in self.websockets)))
+
+    async def status(self):
+        return await asyncio.to_thread(self.process.wait, 20)
+
+    def logged(self):
+        """[(target, status, outcome)] of the requests and [(target, code, reason)] of the WebSockets."""
+        lines = self.log_file.read_text().splitlines()
+        matches = [REQUEST_LINE.fullmatch(line) or SOCKET_LINE.fullmatch(line) for line in lines]
+        requests = [match.groups() for match in matches if match and match.re is REQUEST_LINE]
+        sockets = [match.groups() for match in matches if match and match.re is SOCKET_LINE]
+        unknown = [line for line, match in zip(lines, matches, strict=True) if match is None]
+        assert len(unknown) == 1, unknown
+        assert unknown[0].startswith("listening on ")
+        return requests, sockets
 
 
-async def exchange(port, request):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    answer = await reader.read()
-    writer.close()
-    return answer
+def all_sockets_closed():
+    return sorted((path, "1001", "the server is going away") for path in SOCKETS)
 
 
-async def are_working(port, number):
-    """Wait until so many handlers are."""
-    body = b""
-    while body != str(number).encode():
-        body = (await exchange(port, get("/working", "Connection: close"))).partition(b"\r\n\r\n")[2]
+async def test_not_one_request_is_lost(tmp_path):
+    async with Process(tmp_path, grace=60) as process:
+        await process.told_to_end()
+        assert Counter(each.close_code for each in process.websockets) == {1001: 200}
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", process.port)
+        assert not any(each.done() for each in process.asked)
+        process.uploads_go_on.set()
+        process.process.stdin.write("go on\n")
+        process.process.stdin.flush()
+        answers = await soon(asyncio.gather(*process.asked))
+        assert answers == [(200, number * 1000) for number in NUMBERS]
+        assert await process.status() == 0
+        requests, sockets = process.logged()
+        assert sorted(requests) == sorted((target, "200", "") for target in TARGETS)
+        assert sorted(sockets) == all_sockets_closed()
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
-def test_a_server_that_is_told_to_stop_loses_nothing(driver, tmp_path):
-    async def scenario():
-        async with running(driver, 20, tmp_path) as (process, port, log):
-            url = f"ws://127.0.0.1:{port}/socket"
-            websockets = await asyncio.gather(*(connect(url) for _ in range(MANY)))
-            for websocket in websockets:
-                await websocket.send("here")
-                assert await websocket.recv() == "here"
-            working = [asyncio.create_task(exchange(port, get("/work"))) for _ in range(MANY)]
-            await soon(are_working(port, MANY))
-            process.send_signal(signal.SIGTERM)
-            answers = await asyncio.wait_for(asyncio.gather(*working), 60)
-            await asyncio.wait_for(asyncio.gather(*(websocket.wait_closed() for websocket in websockets)), 60)
-            assert await asyncio.to_thread(process.wait, 60) == 0
-            with pytest.raises(ConnectionError):
-                await exchange(port, get("/working"))
-            return answers, [websocket.close_code for websocket in websockets], log()
-
-    answers, codes, log = asyncio.run(scenario())
-    for answer in answers:
-        head, _, body = answer.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 ")
-        assert body == b"done " * 1000
-    assert codes == [1001] * MANY
-    ends = Counter(re.findall(r'^hyperws.access 127.0.0.1:[0-9]+ (.*) [0-9.]+s(.*)$', log, re.MULTILINE))
-    requests = {key: count for key, count in ends.items() if "/work " in key[0]}
-    sockets = {key: count for key, count in ends.items() if "WebSocket" in key[0]}
-    assert sum(requests.values()) == MANY
-    assert all(re.fullmatch(r'"GET /work HTTP/1.1" 200 [0-9]+', line) and not more for line, more in requests)
-    assert sockets == {("WebSocket \"/socket\" 1001 'the server is going away'", ""): MANY}
+async def test_a_second_signal_ends_all_of_it(tmp_path):
+    async with Process(tmp_path, grace=60) as process:
+        await process.told_to_end()
+        process.process.send_signal(signal.SIGTERM)
+        assert await process.status() == -signal.SIGTERM
+        answers = await soon(asyncio.gather(*process.asked, return_exceptions=True))
+        assert all(isinstance(each, aiohttp.ClientError) for each in answers)
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
-def test_what_does_not_end_within_the_grace_is_cut_off(driver, tmp_path):
-    async def scenario():
-        async with running(driver, 0.5, tmp_path) as (process, port, log):
-            working = [asyncio.create_task(exchange(port, get("/stuck"))) for _ in range(20)]
-            await soon(are_working(port, 20))
-            process.send_signal(signal.SIGTERM)
-            ended = await asyncio.wait_for(asyncio.gather(*working, return_exceptions=True), 60)
-            assert await asyncio.to_thread(process.wait, 60) == 0
-            return ended, log()
-
-    ended, log = asyncio.run(scenario())
-    assert all(not end or isinstance(end, ConnectionError) for end in ended)
-    assert len(re.findall(r'"GET /stuck HTTP/1.1" - 0 [0-9.]+s cut off$', log, re.MULTILINE)) == 20
-
-
-@pytest.mark.parametrize("driver", DRIVERS)
-def test_a_second_signal_ends_the_process_at_once(driver, tmp_path):
-    async def scenario():
-        async with running(driver, 3600, tmp_path) as (process, port, _):
-            working = asyncio.create_task(exchange(port, get("/stuck")))
-            await soon(are_working(port, 1))
-            process.send_signal(signal.SIGTERM)
-            with pytest.raises(ConnectionError):
-                while True:         # until it does not listen any more
-                    await exchange(port, get("/working", "Connection: close"))
-            process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(process.wait, 60) == -signal.SIGTERM
-            await asyncio.gather(working, return_exceptions=True)
-
-    asyncio.run(scenario())
+async def test_what_does_not_end_in_time_is_cut_off(tmp_path):
+    async with Process(tmp_path, grace=2) as process:
+        await process.told_to_end()
+        assert Counter(each.close_code for each in process.websockets) == {1001: 200}
+        assert await process.status() == 0
+        answers = await soon(asyncio.gather(*process.asked, return_exceptions=True))
+        assert all(isinstance(each, aiohttp.ClientError) for each in answers)
+        requests, sockets = process.logged()
+        assert sorted(requests) == sorted(
+            (target, "200" if target.startswith("/stream/") else "-", "cut off") for target in TARGETS
+        )
+        assert sorted(sockets) == all_sockets_closed()
