@@ -85,7 +85,7 @@ cdef class RequestReader(Session):
                 self.pending = data
             else:
                 self.connection.put_back(&data)     # the first frames came with the handshake
-                self.connection.resume_reading()
+                self.connection.take_unread()       # now: the peer may be gone in the next turn
         return 0
 
     cdef bint is_waiting(self):
