@@ -85,7 +85,8 @@ def read_responses(data, heads):
 
 
 def skip_body(data, status, fields, head):
-    if status in (204, 304) or (head is not None and head.method == "HEAD"):
+    came_late = status == 408 and data      # so that the server knew no method when it gave up
+    if status in (204, 304) or (head is not None and head.method == "HEAD" and not came_late):
         return data
     if b"content-length" in fields:
         assert b"transfer-encoding" not in fields
