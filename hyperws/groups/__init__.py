@@ -1,0 +1,8 @@
+"""Groups that span processes and machines.
+
+Each module may import those above it:
+
+    backplane     what carries messages between processes, and how to write another one
+    connecting    the backplane that a URL names
+    redis, nats, bus    the backplanes there are
+"""
