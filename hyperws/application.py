@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -328,9 +329,27 @@ class Application:
         if self.server.logs_access:
             log_websocket(context)
         if self.hooks.closed:
-            task = self.loop.create_task(self.after_websocket(context))
-            self.background.add(task)
-            task.add_done_callback(self.background.discard)
+            self.run_beside(self.after_websocket(context))
+
+    def notify(self, functions: Sequence[Callable[..., Awaitable[None] | None]], *arguments: object) -> None:
+        """Call functions of the application without waiting for those that are asynchronous."""
+        for function in functions:
+            try:
+                if inspect.isawaitable(result := function(*arguments)):
+                    self.run_beside(self.finish_hook(function, result))
+            except Exception as error:
+                logger.error("%r raised", function, exc_info=error)
+
+    async def finish_hook(self, function: object, result: Awaitable[None]) -> None:
+        try:
+            await result
+        except Exception as error:
+            logger.error("%r raised", function, exc_info=error)
+
+    def run_beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(coroutine)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
 
     async def after_websocket(self, context: Context) -> None:
         for hook in self.hooks.closed:

@@ -13,6 +13,8 @@ from hyperws.checks import is_int
 from hyperws.compression import Compression, Negotiator
 from hyperws.content_coding import Gzip
 from hyperws.errors import ConfigurationError, UsageError
+from hyperws.groups.backplane import Backplane
+from hyperws.groups.connecting import backplane_at
 from hyperws.limits import Limits
 from hyperws.listening import SocketOption
 from hyperws.origins import AllowedOrigins, checked_origins
@@ -45,6 +47,7 @@ class Options(TypedDict, total=False):
     tls: ssl.SSLContext | tuple[File, File] | File
     access_log: bool
     driver: Literal["reactor", "portable"]
+    backplane: str | Backplane
 
 
 SWITCHES = ("enable_nodelay", "disable_nodelay", "disable_linger")
@@ -79,6 +82,7 @@ class Configurable:
         self._http_buffer_size = 16384
         self._limits = Limits()
         self._driver_name: str | None = None
+        self._backplane: Backplane | None = None
         for name, value in options.items():
             if name not in Options.__annotations__:
                 known = ", ".join(Options.__annotations__)
@@ -261,6 +265,17 @@ class Configurable:
         one, or "portable" on the event loop's transports. The environment's HYPERWS_DRIVER overrides it."""
         self._check(name in ("reactor", "portable"), "driver takes 'reactor' or 'portable'", name)
         self._driver_name = name
+        return self
+
+    def backplane(self, backplane: str | Backplane) -> Self:
+        """Reach the subscribers in other processes and on other machines through a broker, as in
+        "redis://localhost" (Redis or Valkey) or "nats://localhost", or by a Backplane of one's own.
+
+        Default: none, topics are within one process, or the workers of one server.
+        """
+        rule = "backplane takes a URL such as 'redis://localhost', or a Backplane"
+        self._check(isinstance(backplane, (str, Backplane)), rule, backplane)
+        self._backplane = backplane_at(backplane) if isinstance(backplane, str) else backplane
         return self
 
     def _check(self, valid: bool = True, rule: str = "", value: object = None) -> None:

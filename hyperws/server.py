@@ -10,28 +10,22 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from hyperws._core.connection import Driver
-from hyperws._core.context import publish
 from hyperws._core.portable import Portable
-from hyperws._core.topics import Topics
 from hyperws._core.websocket_session import WebSocketSession
 from hyperws.application import Application
-from hyperws.context import Context
 from hyperws.errors import ConfigurationError, UsageError
 from hyperws.hooks import call
 from hyperws.incoming import Incoming
 from hyperws.listening import listen_tcp, listen_unix
 from hyperws.options import Options
-from hyperws.routes import Routable
+from hyperws.publishing import Publisher
 from hyperws.running import run
 
 if sys.platform != "win32":
     from hyperws._core.reactor import Reactor
-
-if TYPE_CHECKING:
-    from hyperws._core.message_writer import _Message
 
 logger = logging.getLogger("hyperws")
 
@@ -39,7 +33,7 @@ GOODBYES = 1000  # WebSockets a second that are closed when the server stops
 GOODBYE_BATCH = 10
 
 
-class Server(Routable):
+class Server(Publisher):
     """Serves WebSockets and HTTP on one port.
 
     Every option is a chainable method: `Server(port=1)` is `Server().port(1)`. All of them must be set before
@@ -48,27 +42,12 @@ class Server(Routable):
 
     def __init__(self, *unnamed: object, **options: Unpack[Options]) -> None:
         super().__init__(*unnamed, **options)
-        self.topics = Topics()
         self._driver: Driver | None = None
         self._sockets: list[socket.socket] = []
         self._stopping: asyncio.Task[None] | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._stop_asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    # ------------------------------------------------------------------------------- groups
-
-    def publish(
-        self, topic: str, message: _Message, *, exclude: Context | None = None, compress: bool | None = None
-    ) -> int:
-        """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached.
-
-        `compress` is as in `Context.send`. To be called in the server's event loop. Raises UsageError for
-        what can't be sent.
-        """
-        if exclude is not None and not isinstance(exclude, Context):
-            raise UsageError(f"exclude takes a Context, not {type(exclude).__name__}")
-        return publish(self.topics, topic, message, exclude, compress)
 
     def seen_by_client(self, context: Incoming) -> tuple[str, str, str | None]:
         """(client, scheme, host) of a request, as its client has them."""
@@ -101,6 +80,7 @@ class Server(Routable):
         self._stopped = loop.create_future()
         started_up = False
         try:
+            await self._start_publishing(self._app)
             for function in self.hooks.startup:
                 await call(function)
             started_up = True
@@ -115,6 +95,7 @@ class Server(Routable):
             self._close(driver)
             if started_up:
                 await self._shut_down()
+            await self._stop_publishing()
             raise
 
     async def stop(self, grace: float | None = None) -> None:
@@ -164,6 +145,7 @@ class Server(Routable):
             if background := self._app.background:
                 await ends_within(background, ends_at and max(ends_at - loop.time(), 1.0))
             await self._shut_down()
+            await self._stop_publishing()
         finally:
             self._close(driver)
 

@@ -102,9 +102,11 @@ cdef class Connection(Timed):
     cdef Buffer *outgoing(self) except NULL
     cdef int written(self) except -1
     cdef int write(self, const uint8_t *data, size_t size) except -1
+    cdef int write_directly(self, const uint8_t *data, size_t size) except -1
     cdef int write_file(self, object file, int64_t offset, int64_t count) except -1
     cdef uint64_t unsent(self) noexcept
     cdef int flush(self) except -1
+    cdef int transmitted(self) except -1
     cdef int flush_file(self) except -1
     cdef int close_file(self) except -1
     cdef int look_for_progress(self, double now) except -1

@@ -11,13 +11,14 @@ from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
 )
 from hyperws._core.timers cimport Timed, Timers
-from hyperws._core.topics cimport Subscriber
+from hyperws._core.topics cimport LATEST, Policy, Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
 cdef double ACCEPT_PAUSE = 0.25
 
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
+cdef size_t DIRECT_SIZE = 16384    # bytes that are worth giving to the socket before they are copied
 cdef int64_t FILE_TURN = 1 << 20   # bytes of a file that are sent before others get their turn
 
 
@@ -142,6 +143,11 @@ cdef class Driver:
 cdef class Session(Subscriber):
     """What a connection speaks at present."""
 
+    cdef bint is_behind(self, Policy policy):
+        if policy == LATEST:
+            return self.connection.blocked
+        return self.connection.unsent() > self.connection.driver.bounds.send_queue // 2
+
     def handler_ended(self):
         """Call this when `task` has ended."""
         self.task = None
@@ -170,7 +176,7 @@ cdef class Session(Subscriber):
 
     cdef int sent(self) except -1:
         """The socket took everything, after it had been blocked."""
-        return 0
+        return self.release()
 
     cdef double deadline(self):
         """When `overdue` wants to be called, if things stay as they are; INFINITY for never."""
@@ -325,8 +331,20 @@ cdef class Connection(Timed):
         return 0
 
     cdef int write(self, const uint8_t *data, size_t size) except -1:
+        if size >= DIRECT_SIZE and not self.blocked:
+            self.flush()
+            if not self.gone and not self.unsent():
+                return self.write_directly(data, size)
         buffer_append(self.outgoing(), data, size)
         return self.written()
+
+    cdef int write_directly(self, const uint8_t *data, size_t size) except -1:
+        """Give the socket what it takes of these bytes, so that only the rest has to be copied."""
+        cdef Py_ssize_t taken = self.driver.transmit(self, data, size)
+        if taken < 0:
+            return self.lost()
+        buffer_append(&self.out, data + taken, size - taken)
+        return self.transmitted()
 
     cdef int write_file(self, object file, int64_t offset, int64_t count) except -1:
         """Send this part of an open raw file after what is waiting already, and close the file.
@@ -371,13 +389,7 @@ cdef class Connection(Timed):
                 self.flush_file()
                 if self.gone:
                     return 0
-            if self.unsent():
-                self.blocked = True
-                driver.watch(self)
-            if self.blocked:
-                self.last_progress = driver.loop.time()
-                self.held = driver.held(self)
-                self.rearm()
+            self.transmitted()
         if not buffer_size(&self.out) and not self.file_left:
             if self.finishing:
                 return self.lost()
@@ -386,6 +398,17 @@ cdef class Connection(Timed):
                 driver.end_output(self)
         if self.drain_waiters is not None and self.unsent() <= driver.bounds.send_queue // 8:
             self.drain_waiters.wake()
+        return 0
+
+    cdef int transmitted(self) except -1:
+        """The socket was given bytes: watch what it did not take."""
+        if self.unsent():
+            self.blocked = True
+            self.driver.watch(self)
+        if self.blocked:
+            self.last_progress = self.driver.loop.time()
+            self.held = self.driver.held(self)
+            self.rearm()
         return 0
 
     cdef int flush_file(self) except -1:

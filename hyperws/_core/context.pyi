@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
@@ -7,7 +7,7 @@ from hyperws._core.connection import Connection
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
 from hyperws._core.message_writer import _Message
-from hyperws._core.topics import Topics
+from hyperws._core.topics import Subscription, Topics
 from hyperws._core.waiter import Operation
 from hyperws._core.websocket_session import WebSocketSession
 
@@ -44,7 +44,14 @@ class BaseContext:
     def send(self, message: _Message = ..., *, compress: bool | None = None) -> Operation[None]: ...
     def close(self, code: int = 1000, reason: str = "") -> Operation[None]: ...
     def ping(self) -> Operation[float]: ...
-    def subscribe(self, topic: str) -> Operation[None]: ...
+    def subscribe(
+        self,
+        topic: str,
+        since: tuple[str, int] | str | None = None,
+        *,
+        policy: Literal["close", "drop", "latest"] = "close",
+        member: object = None,
+    ) -> Subscription: ...
     def unsubscribe(self, topic: str) -> Operation[None]: ...
     def publish(self, topic: str, message: _Message, *, compress: bool | None = None) -> int: ...
     def wait_closed(self) -> Operation[None]: ...
@@ -55,4 +62,5 @@ def publish(
     message: _Message,
     exclude: BaseContext | None = None,
     compress: bool | None = None,
+    local: bool = False,
 ) -> int: ...

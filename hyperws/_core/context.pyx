@@ -7,7 +7,7 @@ from hyperws._core.connection cimport Session
 from hyperws._core.http cimport Request
 from hyperws._core.http_session cimport HttpSession
 from hyperws._core.message_writer cimport checked_message
-from hyperws._core.topics cimport Topics, check_topic
+from hyperws._core.topics cimport Policy, Subscription, Topics, check_topic, policy_named
 from hyperws._core.waiter cimport DONE
 from hyperws._core.websocket_session cimport OPEN, WebSocketSession
 
@@ -82,19 +82,42 @@ cdef class BaseContext:
         self.need_websocket("ping()")
         return self.websocket.ping()
 
-    def subscribe(self, topic):
+    def subscribe(self, topic, since=None, *, policy="close", member=None):
         """Get what is published to `topic` (str), until `unsubscribe` or the end of the connection.
 
-        On HTTP, the response becomes an event stream: each message is the data of an event. Raises
-        ConnectionClosed where the end has come already, UsageError for a topic that is no str.
+        Takes effect at the call. Awaiting the result gives the Subscription itself, once what came before is
+        there: its `epoch` and `offset`, and whether it has `recovered`. `since` asks for what a topic with a
+        history has kept: (epoch, offset) for all after that message, the same as a str "epoch:offset", or
+        "start" for all there is.
+
+        `policy` says what becomes of a peer that is too slow for what waits in its `Limits.send_queue`:
+        "close" ends its connection with 1013, "drop" leaves out what is published while half of that waits,
+        "latest" only the last message of the topic is kept while the socket takes nothing.
+
+        `member` is a value with a JSON of at most 1024 bytes, which makes it known to the others: see
+        `Server.members`.
+
+        On HTTP, the response becomes an event stream: each message is the data of an event, with the id
+        "epoch:offset" where the topic has a history. Raises ConnectionClosed where the end has come already,
+        UsageError for what makes no sense.
         """
+        cdef Subscription subscription
+        cdef Policy chosen = policy_named(policy)
+        cdef Session subscriber
         check_topic(topic)
+        if self.topics.relay is not None:
+            self.topics.relay.check_subscription(topic, since, member)
         if self.websocket is None:
             self.start_events()
         elif self.websocket.state != OPEN:
             raise self.websocket.closed_error()
-        self.topics.join(self.subscriber(), topic)
-        return DONE
+        subscriber = self.subscriber()
+        if since is not None and subscriber.topics is not None and topic in subscriber.topics:
+            raise UsageError(f"this connection has subscribed to {topic!r} already: unsubscribe first")
+        subscription = self.topics.join(subscriber, topic, chosen)
+        if self.topics.relay is not None:
+            self.topics.relay.subscribed(subscription, since, member, self)
+        return subscription
 
     def unsubscribe(self, topic):
         """Get no more of `topic`."""
@@ -153,7 +176,12 @@ cdef class BaseContext:
         )
 
 
-def publish(Topics topics not None, topic, message, BaseContext exclude=None, compress=None):
+def publish(
+    Topics topics not None, topic, message, BaseContext exclude=None, compress=None, bint local=False
+):
     """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached."""
     cdef Session excluded = None if exclude is None else exclude.subscriber()
+    if local:
+        check_topic(topic)
+        return topics.deliver(topic, checked_message(message), excluded, compress)
     return topics.publish(topic, checked_message(message), excluded, compress)

@@ -51,7 +51,7 @@ cdef class EventWriter(Writer):
     cdef bytes frame(self, bytes event):
         return b"%x\r\n%b\r\n" % (len(event), event) if self.chunked else event
 
-    cdef object write_shared(self, object message, object compress):
+    cdef object write_shared(self, object message, object compress, object id):
         """The message as the data of an event. Bytes that are no text reach no event stream."""
         try:
             if type(message) is Pieces:
@@ -60,7 +60,7 @@ cdef class EventWriter(Writer):
                 text = message if isinstance(message, str) else bytes(message).decode()
         except UnicodeDecodeError:
             return None
-        return self.frame(encode_event(text))
+        return self.frame(encode_event(text, id=id))
 
 
 cdef EventWriter CHUNKED_EVENTS = EventWriter(True)

@@ -160,6 +160,7 @@ cdef class HttpSession(RequestReader):
 
     cdef int sent(self) except -1:
         self.since = self.connection.driver.loop.time()     # it was not for the peer to send meanwhile
+        self.release()
         return self.go_on() if buffer_size(&self.pending) else 0
 
     cdef int hung_up(self) except -1:

@@ -32,4 +32,5 @@ cdef class Pieces:
 
 
 cdef object checked_message(object message)
+cpdef object lasting(object message)
 cdef object not_utf8()

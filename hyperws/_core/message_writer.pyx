@@ -102,7 +102,7 @@ cdef class MessageWriter(Writer):
     cdef bint compresses(self, size_t size, object compress) except -1:
         return size > 0 and (size >= self.threshold if compress is None else compress)
 
-    cdef object write_shared(self, object message, object compress):
+    cdef object write_shared(self, object message, object compress, object id):
         """The frames of what `checked_message` has returned."""
         cdef Buffer out = Buffer(NULL, 0, 0, 0)
         try:
@@ -113,7 +113,7 @@ cdef class MessageWriter(Writer):
 
     def write(self, message, compress=None):
         """The frames of a message. What the sessions do, for tests."""
-        return self.write_shared(checked_message(message), compress)
+        return self.write_shared(checked_message(message), compress, None)
 
 
 @cython.final
@@ -161,6 +161,13 @@ cdef object checked_message(object message):
     if isinstance(message, (list, tuple, Iterator)):
         return Pieces(list(message))
     return viewed(message)
+
+
+cpdef object lasting(object message):
+    """What `checked_message` has returned, as a str or bytes that nobody changes any more."""
+    if type(message) is Pieces:
+        return (<Pieces> message).joined()
+    return message if isinstance(message, str) else bytes(message)
 
 
 cdef object viewed(object message):

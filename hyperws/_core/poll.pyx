@@ -1,17 +1,15 @@
 cimport cython
 
-from hyperws._core.message_writer cimport Pieces
-from hyperws._core.topics cimport Subscriber, Topics, Writer
+from hyperws._core.message_writer cimport lasting
+from hyperws._core.topics cimport CLOSE, Subscriber, Topics, Writer
 
 
 @cython.final
 cdef class PlainWriter(Writer):
     """Keeps a message as it is."""
 
-    cdef object write_shared(self, object message, object compress):
-        if type(message) is Pieces:
-            return (<Pieces> message).joined()
-        return message if isinstance(message, str) else bytes(message)
+    cdef object write_shared(self, object message, object compress, object id):
+        return lasting(message)
 
 
 cdef PlainWriter PLAIN = PlainWriter()
@@ -22,7 +20,7 @@ cdef class Poll(Subscriber):
     def __cinit__(self, loop, Topics topics not None, topic):
         self.message = loop.create_future()
         self.writer = PLAIN
-        topics.join(self, topic)
+        topics.join(self, topic, CLOSE)
 
     cdef bint take(self, object written) except -1:
         if self.message.done():

@@ -108,7 +108,7 @@ cdef class WebSocketSession(Session):
         if self.late_pong is not None:
             payload, self.late_pong = self.late_pong, None
             self.answer_ping(payload)
-        return 0
+        return self.release()
 
     cdef int end_of_input(self) except -1:
         return self.connection.abort()

@@ -1,8 +1,8 @@
 """What carries messages between the processes of one application, and how to write another one.
 
-A `Backplane` is where to connect to. A `Link` is one connection: it does what it is told, tells what comes, and
-is given up at its first failure. All the rest is done by who uses it: connecting again, waiting, sending again
-what may not have arrived, noticing gaps.
+A `Backplane` is where to connect to. A `Link` is one connection: it does what it is told, tells what comes,
+and is given up at its first failure. All the rest is done by who uses it: connecting again, waiting, sending
+again what may not have arrived, noticing gaps.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Delivery(NamedTuple):
     topic: str
     data: bytes
     epoch: str = ""
-    """Names the life of a topic that is kept: another one where the broker has lost it. "" for other topics."""
+    """Names the life of a topic that is kept: another one where the broker has lost it. "" for others."""
     offset: int = 0
     """Grows with every message of the topic in this epoch."""
     previous: int = 0
@@ -56,7 +56,7 @@ class Past(NamedTuple):
     """What is kept of one topic."""
 
     epoch: str
-    """"" where the topic has never been kept yet."""
+    """Made by reading where there is none yet."""
     start: int
     """`messages` are all that have a greater offset than this."""
     messages: list[Kept]
