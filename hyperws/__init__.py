@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
         "or build it here by 'pip install -e .'"
     ) from None
 
+from hyperws._core.topics import Subscription
 from hyperws.authentication import BasicAuth, BearerAuth
 from hyperws.compression import Compression
 from hyperws.content_coding import Gzip
@@ -27,6 +28,8 @@ from hyperws.errors import (
     UsageError,
 )
 from hyperws.forms import Form, Upload
+from hyperws.groups.backplane import Backplane
+from hyperws.groups.presence import Member
 from hyperws.headers import SEC_WEBSOCKET_KEY, Headers
 from hyperws.limits import Limits
 from hyperws.running import run
@@ -34,6 +37,7 @@ from hyperws.server import Server
 
 __all__ = [
     "SEC_WEBSOCKET_KEY",
+    "Backplane",
     "BadRequest",
     "BasicAuth",
     "BearerAuth",
@@ -48,8 +52,10 @@ __all__ = [
     "HyperwsError",
     "Limits",
     "ListenError",
+    "Member",
     "RouteError",
     "Server",
+    "Subscription",
     "Upload",
     "UsageError",
     "__version__",

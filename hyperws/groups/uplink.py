@@ -20,7 +20,8 @@ PING = 2.0              # seconds without anything else to do after which the br
 ANSWER = 4.0            # seconds that it has to answer anything
 PATIENCE = 15.0         # seconds that messages wait for a broker that is away
 OUTBOX = 16 << 20       # bytes of messages that wait at the most
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0   # seconds before connecting again: doubled and jittered
+FIRST_PAUSE = 0.1       # seconds until it connects again: at most, doubled with each try
+LONGEST_PAUSE = 5.0
 BATCH = 512             # messages that are sent before others are looked at
 ALIVE = "alive"         # the note by which processes know of each other
 ALIVE_SECONDS = 6.0
@@ -180,7 +181,7 @@ class Uplink:
         """Wait for the broker no longer."""
         if not self.local:
             self.local = True
-            logger.error("messages wait no longer for the backplane %s: %s", self.backplane, reason)
+            logger.warning("messages wait no longer for the backplane %s: %s", self.backplane, reason)
         publications = list(self.outbox)
         self.outbox.clear()
         self.waiting = 0
