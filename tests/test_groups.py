@@ -1,11 +1,14 @@
 """Topics: who gets what is published."""
 
 import asyncio
+import itertools
+import threading
+import time
 
 import pytest
 from websockets.asyncio.client import connect
 
-from hyperws import Server, UsageError
+from hyperws import Limits, Server, UsageError
 
 from .core.peer import HANDSHAKE, Peer
 
@@ -109,3 +112,251 @@ async def test_pieces_are_published_as_one_message(serving, make):
         assert running.server.publish("news", make(["one ", "message"])) == 1
         assert await peer.take(15) == b"\x01\x04one \x80\x07message"
         peer.close()
+
+
+# ------------------------------------------------------------------------------ slow subscribers
+
+
+async def stalled_subscriber(running, policy):
+    """A peer that has subscribed to "feed" and reads nothing, so that nothing more goes into its socket."""
+    peer = await Peer.connect(running.host, running.port)
+    peer.write(HANDSHAKE.replace(b"GET /", b"GET /" + policy.encode()))
+    await peer.read_head()
+    while not running.server.contexts:
+        await asyncio.sleep(0)
+    return peer, running.server.contexts.pop()
+
+
+def feed_server(**options):
+    server = Server(**options)
+    server.contexts, server.subscriptions = [], []
+
+    @server.route("/{policy}")
+    async def feed(ctx):
+        server.subscriptions.append(await ctx.subscribe("feed", policy=ctx.params["policy"]))
+        server.contexts.append(ctx)
+        async for _ in ctx:
+            pass
+
+    return server
+
+
+def padded(number, size):
+    return f"{number}{'.' * size}"
+
+
+def number_of(message):
+    return int(message.rstrip("."))
+
+
+async def fill(server, size=10_000):
+    """Publish so much that the sockets of those who don't read are full. Returns how many messages it took."""
+    for number in itertools.count(1):
+        server.publish("feed", padded(number, size))
+        await asyncio.sleep(0)
+        if number * size > 16 << 20:    # more than a socket holds
+            return number
+
+
+async def test_a_slow_subscriber_is_closed_by_default(serving):
+    async with serving(feed_server(limits=Limits(send_queue=100_000))) as running:
+        peer, ctx = await stalled_subscriber(running, "close")
+        try:
+            await fill(running.server)
+            assert (ctx.close_code, ctx.close_reason) == (1013, "too slow")
+            assert running.server.publish("feed", "x") == 0
+        finally:
+            peer.close()
+
+
+async def test_a_slow_subscriber_may_miss_what_is_too_much(serving):
+    async with serving(feed_server(limits=Limits(send_queue=100_000))) as running:
+        peer, ctx = await stalled_subscriber(running, "drop")
+        try:
+            published = await fill(running.server)
+            (subscription,) = running.server.subscriptions
+            assert not ctx.closed
+            assert 0 < subscription.dropped < published
+            got = await peer.messages(published - subscription.dropped)
+            assert [number_of(message) for message in got] == list(range(1, len(got) + 1))    # the newest are dropped
+            running.server.publish("feed", "again")
+            assert await peer.messages(1) == ["again"]
+        finally:
+            peer.close()
+
+
+async def test_a_slow_subscriber_may_want_only_the_latest_of_each_topic(serving):
+    server = feed_server(limits=Limits(send_queue=100_000))
+    async with serving(server) as running:
+        peer, ctx = await stalled_subscriber(running, "latest")
+        other = await ctx.subscribe("other", policy="latest")
+        try:
+            for number in range(3000):
+                server.publish("other", f"other {padded(number, 5000)}")
+                server.publish("feed", f"feed {padded(number, 5000)}")
+                await asyncio.sleep(0)
+            (feed,) = server.subscriptions
+            assert not ctx.closed
+            assert 0 < feed.dropped < 3000
+            got = await peer.messages(6000 - feed.dropped - other.dropped)
+            for topic in ("feed", "other"):
+                numbers = [number_of(text) for name, text in map(str.split, got) if name == topic]
+                assert numbers == sorted(set(numbers))
+                assert numbers[-1] == 2999
+            ctx.send("nothing more")
+            assert await peer.messages(1) == ["nothing more"]
+        finally:
+            peer.close()
+
+
+async def test_a_stalled_subscriber_delays_nobody(serving):
+    async with serving(feed_server(limits=Limits(send_queue=100_000))) as running:
+        stalled = [(await stalled_subscriber(running, policy))[0] for policy in ("close", "drop", "latest")]
+        try:
+            async with connect(running.ws("/close")) as healthy:
+                while running.server.topics.count("feed") < 4:
+                    await asyncio.sleep(0)
+                for number in range(500):
+                    running.server.publish("feed", padded(number, 50_000))
+                    assert number_of(await healthy.recv()) == number
+        finally:
+            for peer in stalled:
+                peer.close()
+
+
+async def test_an_unsubscribed_topic_is_not_delivered_late(serving):
+    server = feed_server(limits=Limits(send_queue=100_000))
+    async with serving(server) as running:
+        peer, ctx = await stalled_subscriber(running, "latest")
+        try:
+            published = await fill(server)
+            ctx.unsubscribe("feed")
+            (feed,) = server.subscriptions
+            got = await peer.messages(published - feed.dropped - 1)     # all but what was held back
+            assert number_of(got[-1]) < published
+            ctx.send("nothing more")
+            assert await peer.messages(1) == ["nothing more"]
+        finally:
+            peer.close()
+
+
+# --------------------------------------------------------------------------------- other threads
+
+
+async def test_other_threads_may_publish(serving):
+    async with serving(chat_server()) as running:
+        member = await joined(running)
+
+        def publish(name):
+            for number in range(1000):
+                assert running.server.publish("blue", f"{name} {number}") == 1
+
+        await asyncio.gather(*(asyncio.to_thread(publish, name) for name in "ab"))
+        came = [await member.recv() for _ in range(2000)]
+        for name in "ab":
+            of_one = [each for each in came if each[0] == name]
+            assert of_one == [f"{name} {number}" for number in range(1000)]
+        await member.close()
+
+
+async def test_a_thread_waits_while_the_event_loop_is_far_behind(serving, monkeypatch):
+    monkeypatch.setattr("hyperws.groups.threads.ROOM", 10)
+    async with serving(chat_server()) as running:
+        member = await joined(running)
+        published = []
+
+        def publish():
+            for number in range(100):
+                running.server.publish("blue", str(number))
+                published.append(number)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        while len(published) < 10:
+            time.sleep(0.001)   # the loop does nothing meanwhile
+        assert len(published) == 10
+        assert [await member.recv() for _ in range(100)] == [str(number) for number in range(100)]
+        thread.join()
+        await member.close()
+
+
+async def test_what_a_thread_publishes_is_what_it_was(serving):
+    async with serving(chat_server()) as running:
+        member = await joined(running)
+        message = bytearray(b"before")
+
+        def publish():
+            running.server.publish("blue", message)
+            message[:] = b"behind"
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        thread.join()
+        assert await member.recv() == b"before"
+        await member.close()
+
+
+async def test_a_thread_that_comes_too_late_is_told(serving):
+    server = chat_server()
+    async with serving(server):
+        pass
+    with pytest.raises(UsageError, match="the server has stopped"):
+        await asyncio.to_thread(server.publish, "blue", "x")
+
+
+# -------------------------------------------------------------------------------------- presence
+
+
+async def test_members_of_a_topic(serving):
+    server = chat_server()
+    events = []
+
+    @server.route("/member/{name}")
+    async def member(ctx):
+        ctx.subscribe("blue", member={"name": ctx.params["name"]})
+        async for message in ctx:
+            ctx.subscribe("blue", member={"name": message})
+
+    @server.on_member_joined
+    def joined(topic, member):
+        events.append(("joined", topic, member.data["name"]))
+        server.publish(topic, f"{member.data['name']} has come", local=True, exclude=member.context)
+
+    @server.on_member_left
+    async def left(topic, member):
+        events.append(("left", topic, member.data["name"]))
+        server.publish(topic, f"{member.data['name']} has gone", local=True)
+
+    async with serving(server) as running:
+        async with connect(running.ws("/member/Ann")) as ann:
+            while not events:
+                await asyncio.sleep(0)
+            async with connect(running.ws("/member/Bob")) as bob:
+                assert await ann.recv() == "Bob has come"
+                first, second = await server.members("blue")
+                assert [first.data, second.data] == [{"name": "Ann"}, {"name": "Bob"}]
+                assert first.id != second.id
+                await bob.send("Rob")
+                assert await ann.recv() == "Rob has come"
+                assert [member.id for member in await server.members("blue")] == [first.id, second.id]
+            assert await ann.recv() == "Rob has gone"
+        while len(events) < 5:
+            await asyncio.sleep(0)
+        assert await server.members("blue") == []
+        assert [name for *_, name in events] == ["Ann", "Bob", "Rob", "Rob", "Ann"]
+
+
+async def test_what_no_member_can_be(serving):
+    server = feed_server()
+    async with serving(server) as running:
+        async with connect(running.ws("/close")):
+            while not server.contexts:
+                await asyncio.sleep(0)
+            (ctx,) = server.contexts
+            with pytest.raises(UsageError, match="has no JSON"):
+                ctx.subscribe("blue", member=object())
+            with pytest.raises(UsageError, match="at most 1024 bytes of JSON, not 2002"):
+                ctx.subscribe("blue", member="x" * 2000)
+            assert server.publish("blue", "nobody") == 0
+            with pytest.raises(UsageError, match="a topic is a str"):
+                await server.members(1)
