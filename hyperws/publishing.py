@@ -15,7 +15,7 @@ from hyperws.groups.backplane import Keep
 from hyperws.groups.history import Rule, Rules, Wrap
 from hyperws.groups.presence import Member
 from hyperws.groups.relay import Relay
-from hyperws.groups.threads import Handover
+from hyperws.groups.threads import Mailbox
 from hyperws.routes import Routable
 from hyperws.routing import takes
 
@@ -34,7 +34,7 @@ class Publisher(Routable):
         self.topics = Topics()
         self._rules = Rules()
         self._relay: Relay | None = None
-        self._handover: Handover | None = None
+        self._mailbox: Mailbox | None = None
 
     def history(
         self, topic: str, *, messages: int = 100, seconds: float = 300.0, wrap: Wrap | None = None
@@ -108,14 +108,14 @@ class Publisher(Routable):
             app.notify(getattr(self.hooks, event), *arguments)
 
         loop = asyncio.get_running_loop()
-        self._handover = Handover(self.topics, loop)
-        self.topics.attach(loop, self._handover.publish)
+        self._mailbox = Mailbox(self.topics, loop)
+        self.topics.attach(loop, self._mailbox.publish)
         self._relay = Relay(self.topics, self._rules, self._backplane, notify)
         await self._relay.start()
 
     async def _stop_publishing(self) -> None:
-        if self._handover is not None:
-            self._handover.close()
+        if self._mailbox is not None:
+            self._mailbox.close()
         if self._relay is not None:
             relay, self._relay = self._relay, None
             await relay.close()

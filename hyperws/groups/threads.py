@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROOM = 10_000   # messages that wait for the event loop, until the threads have to wait
 
 
-class Handover:
+class Mailbox:
     """Takes messages to the event loop, those of each thread in their order."""
 
     def __init__(self, topics: Topics, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,0 +1,269 @@
+"""What becomes of messages while a broker is killed, or hangs, or a worker is killed.
+
+    python bench/trouble.py redis|nats|bus [--messages 100000 --rate 2000 --troubles kill,pause,worker]
+
+Two servers with two workers each share a broker (with the bus, one server with two workers has one of its own).
+Each worker has a client that publishes numbered messages, to a topic with history and to one without, and gets
+those of all. Meanwhile come the troubles, one after the other. Every message is accounted for at the end.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from native import HERE
+from processes import CORES, Process, free_port, running, spawn
+
+QUIET = 12.0    # seconds without a message after which nothing more is expected
+PAUSE = 10.0    # seconds that the broker hangs
+RESTART = 2.0   # seconds that it is gone
+
+
+class Account:
+    """What one client got of one topic."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lost: Counter[str] = Counter()     # by publisher
+        self.unreported = self.doubled = self.reordered = self.gaps = 0
+        self.last: dict[str, int] = {}
+        self.missing: dict[str, set[int]] = {}
+        self.since_gap: set[str] = set()        # publishers of whom something came after the last gap
+
+    def take(self, publisher: str, number: int) -> None:
+        self.count += 1
+        missing = self.missing.setdefault(publisher, set())
+        last = self.last.get(publisher, 0)
+        if number > last:
+            skipped = range(last + 1, number)
+            missing.update(skipped)
+            if publisher in self.since_gap:
+                self.unreported += len(skipped)
+            self.last[publisher] = number
+        elif number in missing:
+            missing.remove(number)
+            self.reordered += 1
+        else:
+            self.doubled += 1
+        self.since_gap.add(publisher)
+
+    def gap(self) -> None:
+        self.gaps += 1
+        self.since_gap.clear()
+
+    def end(self, published: dict[str, int]) -> None:
+        for publisher, count in published.items():
+            tail = count - self.last.get(publisher, 0)
+            self.lost[publisher] = len(self.missing.get(publisher, ())) + tail
+            if tail and publisher in self.since_gap:
+                self.unreported += tail
+
+
+class Client:
+    def __init__(self, name: str, port: int, websocket: ClientConnection, pid: int) -> None:
+        self.name = name
+        self.port = port
+        self.websocket = websocket
+        self.pid = pid
+        self.kept, self.plain = Account(), Account()
+        self.position = ""
+        self.published = 0
+        self.heard = time.monotonic()
+        self.away: list[float] = []             # seconds until it was back after its connection had ended
+        self.recovered: list[bool] = []
+        self.members: list[str] = []
+        self.asked = asyncio.Event()
+
+    async def read(self) -> None:
+        """Take what comes, and come back when the connection has ended."""
+        while True:
+            try:
+                async for message in self.websocket:
+                    self.take(json.loads(message))
+            except ConnectionClosed:
+                pass
+            gone = time.monotonic()
+            while True:
+                try:
+                    url = f"ws://127.0.0.1:{self.port}/?as={self.name}@{self.position}"
+                    self.websocket = await connect(url, max_queue=None, compression=None)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.01)
+            self.away.append(time.monotonic() - gone)
+            self.plain.gap()                    # it was away, and knows it
+
+    def take(self, message: list) -> None:
+        match message:
+            case ["kept", [publisher, number], epoch, offset]:
+                self.kept.take(publisher, number)
+                self.position = f"{epoch}:{offset}"
+                self.heard = time.monotonic()
+            case ["plain", [publisher, number]]:
+                self.plain.take(publisher, number)
+                self.heard = time.monotonic()
+            case ["gap", topic]:
+                (self.kept if topic == "kept" else self.plain).gap()
+            case ["ready", recovered, _]:
+                self.recovered.append(recovered)
+                if recovered is False:
+                    self.kept.gap()
+            case ["members", names]:
+                self.members = names
+                self.asked.set()
+
+    async def publish(self, count: int, rate: float) -> None:
+        began = time.monotonic()
+        while self.published < count:
+            due = min(count, int((time.monotonic() - began) * rate))
+            while self.published < due:
+                try:
+                    await self.websocket.send(json.dumps([self.name, self.published + 1]))
+                except ConnectionClosed:        # the server did not get it, or did not get to publish it
+                    await asyncio.sleep(0.01)
+                    continue
+                self.published += 1
+            await asyncio.sleep(0.005)
+
+
+async def client_of_each_worker(ports: list[int], workers: int) -> list[Client]:
+    """Connect until each worker has a client."""
+    clients: list[Client] = []
+    for port in ports:
+        pids: set[int] = set()
+        while len(pids) < workers:
+            name = f"client{len(clients)}"
+            try:
+                websocket = await connect(f"ws://127.0.0.1:{port}/?as={name}", max_queue=None, compression=None)
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            _, pid = json.loads(await websocket.recv())
+            if pid in pids:
+                await websocket.close()
+                continue
+            await websocket.recv()
+            pids.add(pid)
+            clients.append(Client(name, port, websocket, pid))
+    return clients
+
+
+class BrokerProcess:
+    """A redis-server or nats-server that keeps what it has on disk, or not."""
+
+    def __init__(self, kind: str, folder: str, durable: bool) -> None:
+        self.port = free_port()
+        self.url = f"{kind}://127.0.0.1:{self.port}"
+        if kind == "redis":
+            self.command = ["redis-server", "--port", str(self.port), "--dir", folder, "--save", ""]
+            self.command += ["--appendonly", "yes" if durable else "no", "--appendfsync", "always"]
+        else:
+            self.command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", folder]
+
+    def start(self) -> None:
+        log = open(os.devnull, "w")
+        self.process = spawn(CORES[-1], self.command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+async def make_trouble(kind: str, broker: BrokerProcess | None, clients: list[Client]) -> None:
+    print(f"  trouble: {kind}", file=sys.stderr, flush=True)
+    if kind == "worker":
+        os.kill(clients[0].pid, signal.SIGKILL)
+        return
+    assert broker is not None
+    if kind == "kill":
+        broker.kill()
+        await asyncio.sleep(RESTART)
+        broker.start()
+    else:
+        broker.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(PAUSE)
+        broker.process.send_signal(signal.SIGCONT)
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        broker = None
+        if arguments.broker != "bus":
+            broker = BrokerProcess(arguments.broker, folder, arguments.durable)
+            broker.start()
+            stack.callback(broker.kill)
+        ports = [free_port() for _ in range(1 if broker is None else 2)]
+        for port in ports:
+            command = [sys.executable, str(HERE / "trouble_server.py"), str(port)]
+            log = stack.enter_context(open(arguments.log, "a") if arguments.log else open(os.devnull, "w"))
+            stack.enter_context(
+                running(spawn(CORES[0], command + ([broker.url] if broker else []), stdout=log, stderr=log))
+            )
+        clients = await client_of_each_worker(ports, 2)
+        readers = [asyncio.create_task(client.read()) for client in clients]
+        each = arguments.messages // len(clients)
+        publishers = [
+            asyncio.create_task(client.publish(each, arguments.rate / len(clients))) for client in clients
+        ]
+        seconds = arguments.messages / arguments.rate
+        for number, kind in enumerate(arguments.troubles, 1):
+            await asyncio.sleep(seconds / (len(arguments.troubles) + 1) * (0.6 if number == 1 else 1.0))
+            await make_trouble(kind, broker, clients)
+        await asyncio.gather(*publishers)
+        while time.monotonic() - max(client.heard for client in clients) < QUIET:
+            await asyncio.sleep(0.1)
+        for client in clients:
+            await client.websocket.send("members")
+            await client.asked.wait()
+        for reader in readers:
+            reader.cancel()
+        report(clients, arguments)
+
+
+def report(clients: list[Client], arguments: argparse.Namespace) -> None:
+    published = {client.name: client.published for client in clients}
+    print(f"\n{arguments.broker}, {', '.join(arguments.troubles) or 'no trouble'}: "
+          f"{sum(published.values()):,} messages to each of {len(clients)} clients\n")
+    print("| client | topic | came | lost | lost unreported | doubled | reordered | gaps reported |")
+    print("| --- | --- | --: | --: | --: | --: | --: | --: |")
+    for client in clients:
+        for name, account in (("kept", client.kept), ("plain", client.plain)):
+            account.end(published)
+            print(f"| {client.name} | {name} | {account.count:,} | {account.lost.total():,} | "
+                  f"{account.unreported:,} | {account.doubled:,} | {account.reordered:,} | {account.gaps} |")
+    expected = sorted(published)
+    for client in clients:
+        if client.away:
+            away = ", ".join(f"{seconds * 1000:.0f} ms" for seconds in client.away)
+            print(f"\n{client.name} was cut off and back after {away}; recovered: {client.recovered}")
+        if client.members != expected:
+            print(f"\n{client.name} takes for members: {client.members}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("broker", choices=["redis", "nats", "bus"])
+    parser.add_argument("--messages", type=int, default=100_000, help="in all (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=2000, help="a second, in all (default %(default)s)")
+    parser.add_argument("--troubles", type=lambda text: text.split(",") if text else [], default=["kill", "pause"])
+    parser.add_argument("--durable", action="store_true", help="Redis writes everything to disk at once")
+    parser.add_argument("--log", help="a file for the log of the servers")
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
