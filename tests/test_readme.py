@@ -14,10 +14,17 @@ from websockets.sync.client import connect
 TOP = Path(__file__).parent.parent
 README = TOP / "README.md"
 PAGES = [README, *(TOP / "docs").glob("*.md")]
-GUIDE_PROGRAM = "\n\n".join(
-    re.findall(r"```python\n(.*?)```", (TOP / "docs" / "http.md").read_text(), re.DOTALL)
+
+
+def code_in(page):
+    """The pieces of Python on a page."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+EXAMPLES = code_in(README)
+GUIDE_TO_HTTP, GUIDE_TO_GROUPS = (
+    "\n\n".join(code_in(TOP / "docs" / name)) for name in ("http.md", "groups.md")
 )
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def test_plain_function():
 
 
 def test_the_guide_to_http_is_one_program():
-    with running(GUIDE_PROGRAM) as port:
+    with running(GUIDE_TO_HTTP) as port:
         url = f"http://127.0.0.1:{port}"
 
         def send(method, path, data=None, **headers):
@@ -97,6 +104,30 @@ def test_the_guide_to_http_is_one_program():
                 send("GET", path)
             assert (refused.value.code, refused.value.read()) == (status, text)
             refused.value.close()
+
+
+def test_the_guide_to_groups_is_one_program():
+    with running(GUIDE_TO_GROUPS) as port:
+        url = f"ws://127.0.0.1:{port}"
+        with connect(url + "/room/a") as one, connect(url + "/room/a") as two:
+            while True:     # until both are in the room
+                one.send("hello")
+                try:
+                    assert two.recv(0.1) == "hello"
+                    break
+                except TimeoutError:
+                    pass
+        with connect(url + "/quotes/x") as quotes:
+            quotes.send("?")
+            assert quotes.recv().startswith("0 quotes")
+        with connect(url + "/news/x?since=a:1") as news:
+            assert "lost" in news.recv()
+        with connect(url + "/meeting/m?user=ann") as ann:
+            assert ann.recv() == '[{"user": "ann"}]'
+            with connect(url + "/meeting/m?user=bob") as bob:
+                assert bob.recv() == '[{"user": "ann"}, {"user": "bob"}]'
+                assert ann.recv() == "bob is here"
+            assert ann.recv() == "bob has left"
 
 
 @pytest.mark.parametrize(
