@@ -13,7 +13,7 @@ import pytest
 
 import hyperws
 
-from .test_readme import GUIDE_PROGRAM
+from .test_readme import GUIDE_TO_GROUPS, GUIDE_TO_HTTP
 
 pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
 
@@ -121,7 +121,11 @@ def test_stubs_match_the_compiled_core(tmp_path):
     assert output.strip() == ""
 
 
-@pytest.mark.parametrize("code", [CHAT, SEED, TASKS, GUIDE_PROGRAM], ids=["chat", "seed", "tasks", "guide"])
+@pytest.mark.parametrize(
+    "code",
+    [CHAT, SEED, TASKS, GUIDE_TO_HTTP, GUIDE_TO_GROUPS],
+    ids=["chat", "seed", "tasks", "http", "groups"],
+)
 def test_strict_mypy_accepts_code_of_users(tmp_path, code):
     (tmp_path / "user.py").write_text(code)
     assert run(tmp_path, "mypy", "--strict", "user.py") == "Success: no issues found in 1 source file\n"
