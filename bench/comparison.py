@@ -9,14 +9,15 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from native import HERE
-from processes import CORES, Peer, Unavailable
+from native import HERE, build
+from processes import CORES, Peer, Unavailable, running, spawn
 
 Figures = dict[str, float]
 Rounds = dict[str, list[Figures]]  # by server
@@ -40,17 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser, peers: dict[str, Path]) -> No
     parser.add_argument("--json", metavar="FILE", help="write every round's figures there too")
 
 
+def whole_numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
 def compare(
     peers: dict[str, Path],
     arguments: argparse.Namespace,
     loads: dict[str, Load],
     unit: str,
     references: dict[str, str],
+    latency: str = "RTT",
 ) -> None:
     """Measure the servers under each of the loads, which have titles, and print a table for each.
 
     `unit` is what is counted; `references` are the servers that others are related to, and what those columns
-    are called.
+    are called; `latency` is the time of which the load tells percentiles.
     """
     if len(CORES) < 2:
         sys.exit("the servers and the load need a core each, and there is only one")
@@ -61,7 +67,7 @@ def compare(
             title: measure_rounds(started, title, arguments.rounds, load) for title, load in loads.items()
         }
     for title, results in measured.items():
-        print(f"\n{title}\n\n{markdown_table(results, unit, references)}")
+        print(f"\n{title}\n\n{markdown_table(results, unit, references, latency)}")
     if arguments.json:
         machine = {"python": platform.python_version(), "system": platform.platform()}
         with open(arguments.json, "w") as file:
@@ -91,6 +97,25 @@ def measure_rounds(peers: list[Peer], title: str, rounds: int, load: Load) -> Ro
                 file=sys.stderr,
             )
     return results
+
+
+def run_load(program: str, peer: Peer, **options: float) -> Figures:
+    """Run a load program on the last core against a server; its figures and what follows from them."""
+    command = [str(build(HERE / program)), f"--port={peer.port}", f"--server-pid={peer.pid}"]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    with running(spawn(CORES[-1], command, stderr=subprocess.PIPE, errors="backslashreplace")) as load:
+        assert load.stdout
+        assert load.stderr
+        resident, line = 0.0, ""
+        for line in load.stdout:
+            if line in ("start\n", "stop\n"):
+                resident = max(resident, peer.resident_megabytes())
+        if load.wait() != 0:
+            raise RuntimeError(f"{peer.name}: {load.stderr.read().strip()}")
+    figures = json.loads(line)
+    if not figures["messages"]:
+        raise RuntimeError(f"{peer.name}: no message came back within the window")
+    return derive(figures, figures["messages"], resident)
 
 
 def derive(figures: Figures, count: float, resident: float) -> Figures:
@@ -129,9 +154,10 @@ def remarks(rounds: list[Figures]) -> str:
     return ", ".join(found)
 
 
-def markdown_table(results: Rounds, unit: str, references: dict[str, str]) -> str:
-    header = ["server", f"{unit}s/s", f"{unit}s/server CPU s", f"server CPU µs/{unit}", *references.values()]
-    header += ["RSS MB", "RTT p50 µs", "RTT p99 µs", "server busy", "load busy", "remarks"]
+def markdown_table(results: Rounds, unit: str, references: dict[str, str], latency: str) -> str:
+    units = unit[:-1] + "ies" if unit.endswith("y") else unit + "s"
+    header = ["server", f"{units}/s", f"{units}/server CPU s", f"server CPU µs/{unit}", *references.values()]
+    header += ["RSS MB", f"{latency} p50 µs", f"{latency} p99 µs", "server busy", "load busy", "remarks"]
     rows = []
     for name, rounds in sorted(results.items(), key=lambda item: middle(item[1], "server_cpu_us")):
         rows.append(
@@ -142,8 +168,8 @@ def markdown_table(results: Rounds, unit: str, references: dict[str, str]) -> st
                 f"{middle(rounds, 'server_cpu_us'):.2f}",
                 *(ratio(results, name, reference) for reference in references),
                 f"{middle(rounds, 'resident_mb'):.1f}",
-                f"{middle(rounds, 'rtt_p50_us'):,.0f}",
-                f"{middle(rounds, 'rtt_p99_us'):,.0f}",
+                f"{middle(rounds, f'{latency.lower()}_p50_us'):,.0f}",
+                f"{middle(rounds, f'{latency.lower()}_p99_us'):,.0f}",
                 f"{middle(rounds, 'server_busy'):.0%}",
                 f"{middle(rounds, 'load_busy'):.0%}",
                 remarks(rounds),

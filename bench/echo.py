@@ -5,39 +5,12 @@
 """
 
 import argparse
-import json
-import subprocess
 from functools import partial
 
-from comparison import Figures, Load, add_arguments, compare, derive, peers_in
-from native import HERE, build
-from processes import CORES, Peer, running, spawn
+from comparison import Load, add_arguments, compare, peers_in, run_load, whole_numbers
 
 PEERS = peers_in("echo")
 REFERENCES = {"bare_echo": "x bare C", "picows_echo": "x picows"}
-
-
-def measure(peer: Peer, **load_options: float) -> Figures:
-    """Run the load on the last core against a server; its figures and what follows from them."""
-    command = [str(build(HERE / "load.c")), f"--port={peer.port}", f"--server-pid={peer.pid}"]
-    command += [f"--{name.replace('_', '-')}={value}" for name, value in load_options.items()]
-    with running(spawn(CORES[-1], command, stderr=subprocess.PIPE)) as load:
-        assert load.stdout
-        assert load.stderr
-        resident, line = 0.0, ""
-        for line in load.stdout:
-            if line in ("start\n", "stop\n"):
-                resident = max(resident, peer.resident_megabytes())
-        if load.wait() != 0:
-            raise RuntimeError(f"{peer.name}: {load.stderr.read().strip()}")
-    figures = json.loads(line)
-    if not figures["messages"]:
-        raise RuntimeError(f"{peer.name}: no message came back within the window")
-    return derive(figures, figures["messages"], resident)
-
-
-def whole_numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,14 +27,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def loads(arguments: argparse.Namespace) -> dict[str, Load]:
     """What to run, by title."""
-    common = {"connections": arguments.connections, "size": arguments.size}
+    measure = partial(run_load, "load.c", connections=arguments.connections, size=arguments.size)
     if arguments.churn:
         churn = {"churn": arguments.churn, "reset_percent": arguments.reset_percent}
         title = "{churn} connects, {connections} at a time, {reset_percent} % ended by RST"
-        return {title.format(**common, **churn): partial(measure, **common, **churn)}
+        return {title.format(connections=arguments.connections, **churn): partial(measure, **churn)}
     return {
         f"{arguments.connections} connections x {in_flight} in flight, {arguments.size} bytes": partial(
-            measure, **common, in_flight=in_flight, seconds=arguments.seconds
+            measure, in_flight=in_flight, seconds=arguments.seconds
         )
         for in_flight in arguments.in_flight
     }

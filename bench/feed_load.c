@@ -25,7 +25,6 @@ enum {
     NUMBER_AT = 10, NUMBER_SIZE = 10,
     SENT_AT = NUMBER_AT + NUMBER_SIZE + 8, SENT_SIZE = 20,
     PARTIAL_MAX = 1024, /* the longest head, and a message with what is around it */
-    OPCODE_TEXT = 1,
 };
 
 #define START "{\"number\":"

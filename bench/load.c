@@ -349,12 +349,7 @@ int main(int argc, char **argv)
 {
     read_options(argc, argv);
     prepare_frames();
-    request_size = snprintf(request, sizeof request,
-                            "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            "Sec-WebSocket-Key: " HANDSHAKE_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                            options.path, options.port);
-    if (request_size >= (int)sizeof request)
-        die("the path is too long");
+    request_size = put_handshake(request, sizeof request, options.path, options.port);
     if ((connections = calloc((size_t)options.connections, sizeof *connections)) == NULL)
         die("out of memory");
     epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -152,6 +152,17 @@ static inline int connecting_error(int fd)
     return error;
 }
 
+/* Writes a WebSocket handshake to out; returns its size. */
+static inline int put_handshake(char *out, size_t room, const char *path, long port)
+{
+    int size = snprintf(out, room,
+                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        "Sec-WebSocket-Key: " HANDSHAKE_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n", path, port);
+    if (size >= (int)room)
+        die("the path is too long");
+    return size;
+}
+
 /* ---- options ---- */
 
 enum { SETTINGS_MAX = 15 };

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum {
+    OPCODE_TEXT = 0x1,
     OPCODE_BINARY = 0x2,
     OPCODE_CLOSE = 0x8,
     OPCODE_PING = 0x9,

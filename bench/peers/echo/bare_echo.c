@@ -6,18 +6,9 @@
  * they lie, and all replies to one read leave in one send. A connection owns memory only while it holds a partial
  * frame or unsent bytes. Frames are echoed one by one; nothing is validated beyond what parsing needs. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "bare.h"
 
-#include "wire.h"
-
-enum { BUFFER_SIZE = 4 << 20, EVENTS = 512, BACKLOG = 4096, KEY_MAX = 64, ACCEPT_SIZE = 28 };
+enum { BUFFER_SIZE = 4 << 20 };
 
 struct chunk {
     uint8_t *data;
@@ -32,88 +23,6 @@ struct connection {
 };
 
 static uint8_t buffer[BUFFER_SIZE];
-static int epoll;
-
-/* ---- the accept key ---- */
-
-static uint32_t rotate(uint32_t value, int bits) { return value << bits | value >> (32 - bits); }
-
-/* SHA-1 of text, which is at most 119 bytes long: two blocks are enough for a key and its suffix. */
-static void sha1(const char *text, size_t size, uint8_t digest[20])
-{
-    uint8_t message[128] = {0};
-    uint32_t state[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0};
-    size_t total = size + 9 <= 64 ? 64 : 128;
-    memcpy(message, text, size);
-    message[size] = 0x80;
-    message[total - 2] = (uint8_t)(size * 8 >> 8);
-    message[total - 1] = (uint8_t)(size * 8);
-
-    for (const uint8_t *block = message; block < message + total; block += 64) {
-        uint32_t w[80], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-        for (int i = 0; i < 16; i++)
-            w[i] = (uint32_t)block[4 * i] << 24 | block[4 * i + 1] << 16 | block[4 * i + 2] << 8 | block[4 * i + 3];
-        for (int i = 16; i < 80; i++)
-            w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-        for (int i = 0; i < 80; i++) {
-            uint32_t f = i < 20   ? ((b & c) | (~b & d)) + 0x5A827999
-                         : i < 40 ? (b ^ c ^ d) + 0x6ED9EBA1
-                         : i < 60 ? ((b & c) | (b & d) | (c & d)) + 0x8F1BBCDC
-                                  : (b ^ c ^ d) + 0xCA62C1D6;
-            uint32_t next = rotate(a, 5) + f + e + w[i];
-            e = d;
-            d = c;
-            c = rotate(b, 30);
-            b = a;
-            a = next;
-        }
-        state[0] += a;
-        state[1] += b;
-        state[2] += c;
-        state[3] += d;
-        state[4] += e;
-    }
-    for (int i = 0; i < 20; i++)
-        digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
-}
-
-/* Base64 of a SHA-1 digest: 20 bytes become ACCEPT_SIZE characters, the last one padding. */
-static void accept_base64(const uint8_t digest[20], char out[ACCEPT_SIZE])
-{
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (int i = 0; i < ACCEPT_SIZE - 1; i++) {
-        int byte = i * 6 / 8, shift = 10 - i * 6 % 8;
-        uint32_t pair = (uint32_t)digest[byte] << 8 | (byte + 1 < 20 ? digest[byte + 1] : 0);
-        out[i] = alphabet[pair >> shift & 63];
-    }
-    out[ACCEPT_SIZE - 1] = '=';
-}
-
-/* Answers the request head [head, end), which ends with an empty line. False if it is no WebSocket handshake. */
-static bool answer_handshake(int fd, uint8_t *head, uint8_t *end)
-{
-    static const char suffix[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", name[] = "\r\nsec-websocket-key:";
-    end[-1] = '\0'; /* the last line feed, so that the head is a string */
-    char *key = strcasestr((char *)head, name);
-    if (key == NULL)
-        return false;
-    key += sizeof name - 1;
-    key += strspn(key, " \t");
-    size_t size = strcspn(key, " \t\r");
-    if (size > KEY_MAX)
-        return false;
-
-    char joined[KEY_MAX + sizeof suffix], accept[ACCEPT_SIZE], response[256];
-    uint8_t digest[20];
-    memcpy(joined, key, size);
-    memcpy(joined + size, suffix, sizeof suffix);
-    sha1(joined, size + sizeof suffix - 1, digest);
-    accept_base64(digest, accept);
-    int length = snprintf(response, sizeof response,
-                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Accept: %.*s\r\n\r\n", ACCEPT_SIZE, accept);
-    return send(fd, response, (size_t)length, MSG_NOSIGNAL) == length;
-}
 
 /* ---- frames ---- */
 
@@ -177,8 +86,9 @@ static void keep(struct chunk *chunk, const uint8_t *data, size_t size)
     *chunk = (struct chunk){copy, size};
 }
 
-static void drop(struct connection *c)
+static void drop(void *connection)
 {
+    struct connection *c = connection;
     close(c->fd);
     free(c->partial.data);
     free(c->unsent.data);
@@ -231,42 +141,15 @@ static bool serve_readable(struct connection *c)
     return c->partial.size < BUFFER_SIZE && send_or_keep(c, buffer, (size_t)(out - buffer));
 }
 
-static void accept_all(int listener)
+static bool serve_ready(void *connection)
 {
-    int fd, on = 1;
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        struct connection *c = calloc(1, sizeof *c);
-        if (c == NULL)
-            die("out of memory");
-        c->fd = fd;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
-    }
+    struct connection *c = connection;
+    return c->unsent.size > 0 ? send_or_keep(c, c->unsent.data, c->unsent.size) : serve_readable(c);
 }
 
 int main(int argc, char **argv)
 {
     if (argc != 2)
         die("usage: bare_echo PORT");
-    int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, BACKLOG) < 0)
-        die("cannot listen on port %s: %s", argv[1], strerror(errno));
-    epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event events[EVENTS], listening = {.events = EPOLLIN, .data.ptr = NULL};
-    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &listening);
-
-    for (;;) {
-        int count = epoll_wait(epoll, events, EVENTS, -1);
-        for (int i = 0; i < count; i++) {
-            struct connection *c = events[i].data.ptr;
-            if (c == NULL)
-                accept_all(listener);
-            else if (!(c->unsent.size > 0 ? send_or_keep(c, c->unsent.data, c->unsent.size) : serve_readable(c)))
-                drop(c);
-        }
-    }
+    serve(argv[1], sizeof(struct connection), serve_ready, drop);
 }
