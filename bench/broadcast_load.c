@@ -11,9 +11,7 @@
  * reads them. With --server-pid the CPU time of that process is read when the window opens and closes. What is not the
  * message that comes next ends the program with a sentence, and so does a connection that is lost. */
 #define _GNU_SOURCE
-#include <stdbool.h>
-
-#include "load.h"
+#include "websockets.h"
 
 enum { MESSAGE = 100, FRAME = 2 + MESSAGE, BURST_MAX = 1024, REQUEST_MAX = 64 };
 
@@ -23,13 +21,12 @@ static struct {
 } options = {.connections = 1000, .burst = 1, .warmup = 0.5, .seconds = 3};
 
 struct client {
-    int fd;
-    bool asked, open; /* the handshake has been sent, was answered */
-    size_t got;       /* bytes of the present burst */
+    struct websocket ws;
+    size_t got; /* bytes of the present burst */
 };
 
 static struct client *clients; /* the subscribers, and behind them the control connection */
-static long opened;
+static long opened, settled;
 static uint64_t next_number = 1;
 
 static uint8_t expected[BURST_MAX * FRAME]; /* the present burst */
@@ -63,7 +60,7 @@ static void ask(void)
     for (long i = 0; i < options.connections; i++)
         clients[i].got = 0;
     size += 2 + MASK_SIZE;
-    if (send(control()->fd, request, (size_t)size, MSG_NOSIGNAL) != size)
+    if (send(control()->ws.fd, request, (size_t)size, MSG_NOSIGNAL) != size)
         die("the control connection is lost");
 }
 
@@ -79,7 +76,7 @@ static void reach(size_t message, uint64_t now)
 static void read_messages(struct client *c)
 {
     uint8_t data[sizeof expected];
-    ssize_t size = recv(c->fd, data, sizeof data, 0);
+    ssize_t size = recv(c->ws.fd, data, sizeof data, 0);
     if (size < 0 && errno == EAGAIN)
         return;
     if (size <= 0)
@@ -102,32 +99,16 @@ static void read_messages(struct client *c)
 
 static void open_next(void)
 {
-    struct client *c = &clients[opened];
-    c->fd = begin_connecting(options.port, (uint64_t)opened++);
-    watch(c->fd, c, EPOLL_CTL_ADD, EPOLLOUT);
-}
-
-static void send_handshake(struct client *c)
-{
-    char request[512];
-    int size = put_handshake(request, sizeof request, c == control() ? "/control" : "/", options.port);
-    if (connecting_error(c->fd) != 0 || send(c->fd, request, (size_t)size, MSG_NOSIGNAL) != size)
-        die("a connection could not be opened");
-    c->asked = true;
-    watch(c->fd, c, EPOLL_CTL_MOD, EPOLLIN);
+    begin_opening(&clients[opened].ws, new_socket((uint64_t)opened), options.port);
+    opened++;
 }
 
 /* The control connection is opened last, when all others are subscribers. */
-static void read_response(struct client *c)
+static void open_further(struct client *c)
 {
-    char response[1024];
-    ssize_t size = recv(c->fd, response, sizeof response - 1, 0);
-    response[size > 0 ? size : 0] = '\0';
-    if (strncmp(response, "HTTP/1.1 101 ", 13) != 0 || strstr(response, HANDSHAKE_ACCEPT) == NULL ||
-        size < 4 || strcmp(response + size - 4, "\r\n\r\n") != 0)
-        die("the server refuses the handshake: %.*s", (int)strcspn(response, "\r\n"), response);
-    c->open = true;
-    static long settled;
+    continue_opening(&c->ws, c == control() ? "/control" : "/", options.port);
+    if (!c->ws.open)
+        return;
     settled++;
     if (c == control())
         ask();
@@ -142,7 +123,7 @@ static uint64_t serve_batch(void)
     int count = epoll_wait(epoll, events, EVENTS, 0);
     for (int i = 0; i < count; i++) {
         struct client *c = events[i].data.ptr;
-        (c->open ? read_messages : c->asked ? read_response : send_handshake)(c);
+        (c->ws.open ? read_messages : open_further)(c);
     }
     return nanoseconds(CLOCK_MONOTONIC);
 }
@@ -153,7 +134,7 @@ static void run(void)
 {
     for (long i = 0; i < options.connections && i < OPENING_MAX; i++)
         open_next();
-    while (!control()->open)
+    while (!control()->ws.open)
         serve_batch();
     uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(options.warmup * 1e9);
     while (serve_batch() < end)

@@ -10,25 +10,13 @@
  * Stdout: "open" when all connections are there; the program then waits for a line on stdin. "start" and "stop" when
  * the measured window opens and closes, then one JSON line: `messages` counts answers, `events` those that told their
  * client something new, `missed` what the feed had between them. With --server-pid the CPU time of that process is
- * read when the window opens and closes. Whatever is not a message of the feed ends the program with a sentence.
- *
- * All messages have one size, with their numbers in the same places, blanks before them:
- *     {"number":NNNNNNNNNN,"sent":NNNNNNNNNNNNNNNNNNNN,"text":"..."}
- * `sent` is the CLOCK_MONOTONIC of the machine in nanoseconds, so a latency is from publishing to reading. */
+ * read when the window opens and closes. Whatever is not a message of the feed ends the program with a sentence. */
 #define _GNU_SOURCE
 #include <stdbool.h>
 
-#include "load.h"
+#include "feed.h"
 
-enum {
-    PAYLOAD = 100,
-    NUMBER_AT = 10, NUMBER_SIZE = 10,
-    SENT_AT = NUMBER_AT + NUMBER_SIZE + 8, SENT_SIZE = 20,
-    PARTIAL_MAX = 1024, /* the longest head, and a message with what is around it */
-};
-
-#define START "{\"number\":"
-#define MIDDLE ",\"sent\":"
+enum { PAYLOAD = 100 };
 
 enum mode { WS, SSE, LONGPOLL, POLL, RECONNECT, MODES };
 static const char *const mode_names[MODES] = {"ws", "sse", "longpoll", "poll", "reconnect"};
@@ -45,8 +33,7 @@ struct client {
     bool streaming; /* ws, sse: the head has come */
     bool asking;    /* the others: an answer is due */
     uint64_t number; /* of the last message, 0 before the first */
-    size_t partial_size;
-    uint8_t partial[PARTIAL_MAX]; /* a message or head of which the rest has not come yet */
+    struct partial partial;
 };
 
 static struct client *clients;
@@ -86,11 +73,6 @@ static void prepare(void)
                             paths[options.mode], options.port, extra);
 }
 
-static _Noreturn void refuse(const char *what, const uint8_t *at, size_t size)
-{
-    die("%s: %.*s", what, (int)(size < 200 ? size : 200), (const char *)at);
-}
-
 /* The size of the head at `at`, 0 if it is not whole. It must be the one that was asked for. */
 static size_t take_head(const uint8_t *at, size_t size, const char *status, const char *field)
 {
@@ -103,41 +85,31 @@ static size_t take_head(const uint8_t *at, size_t size, const char *status, cons
     return head;
 }
 
-static uint64_t whole_number(const uint8_t *at, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
-        if (at[i] >= '0' && at[i] <= '9')
-            value = value * 10 + (uint64_t)(at[i] - '0');
-        else if (at[i] != ' ' || value != 0)
-            refuse("not a number", at, size);
-    return value;
-}
-
 static void take_payload(struct client *c, const uint8_t *at, uint64_t now)
 {
-    if (memcmp(at, START, NUMBER_AT) != 0 || memcmp(at + SENT_AT - 8, MIDDLE, 8) != 0 || at[PAYLOAD - 1] != '}')
-        refuse("not a message of the feed", at, PAYLOAD);
-    uint64_t number = whole_number(at + NUMBER_AT, NUMBER_SIZE);
+    struct message message = parse_message(at, PAYLOAD);
     messages++;
-    if (number == c->number && !is_stream())
+    if (message.number == c->number && !is_stream())
         return;
-    if (number <= c->number || (is_stream() && c->number != 0 && number != c->number + 1))
-        die("message %llu comes after message %llu", (unsigned long long)number, (unsigned long long)c->number);
+    if (message.number <= c->number || (is_stream() && c->number != 0 && message.number != c->number + 1))
+        die("message %llu comes after message %llu", (unsigned long long)message.number, (unsigned long long)c->number);
     counts.events++;
-    counts.missed += c->number == 0 ? 0 : number - c->number - 1;
-    c->number = number;
-    record(now - whole_number(at + SENT_AT, SENT_SIZE));
+    counts.missed += c->number == 0 ? 0 : message.number - c->number - 1;
+    c->number = message.number;
+    record(now - message.sent);
 }
 
-/* How many of the bytes are a whole head or message, 0 if there is none yet. */
-static size_t take(struct client *c, const uint8_t *at, size_t size, uint64_t now)
+/* A head, or a message with what is around it. */
+static size_t take(void *client, const uint8_t *at, size_t size, uint64_t now)
 {
+    struct client *c = client;
     size_t head = prefix_size;
-    if (options.mode == WS && !c->streaming)
-        return take_head(at, size, "HTTP/1.1 101 ", HANDSHAKE_ACCEPT);
-    if (options.mode == SSE && !c->streaming)
-        return take_head(at, size, "HTTP/1.1 200 ", "text/event-stream");
+    if (is_stream() && !c->streaming) {
+        head = options.mode == WS ? take_head(at, size, "HTTP/1.1 101 ", HANDSHAKE_ACCEPT)
+                                  : take_head(at, size, "HTTP/1.1 200 ", "text/event-stream");
+        c->streaming = head > 0;
+        return head;
+    }
     if (!is_stream() && (head = take_head(at, size, "HTTP/1.1 200 ", "content-length: 100\r\n")) == 0)
         return 0;
     if (size < head + PAYLOAD + suffix_size)
@@ -152,8 +124,8 @@ static size_t take(struct client *c, const uint8_t *at, size_t size, uint64_t no
 
 static void open_client(struct client *c)
 {
-    c->fd = begin_connecting(options.port, opened++);
-    c->partial_size = 0;
+    c->fd = begin_connecting(new_socket(opened++), options.port);
+    c->partial.size = 0;
     watch(c->fd, c, EPOLL_CTL_ADD, EPOLLOUT);
 }
 
@@ -227,28 +199,15 @@ static void ask_those_due(uint64_t now)
 
 static void read_messages(struct client *c)
 {
-    static uint8_t buffer[READ_SIZE];
-    memcpy(buffer, c->partial, c->partial_size);
-    ssize_t got = recv(c->fd, buffer + c->partial_size, READ_SIZE - c->partial_size, 0);
-    if (got <= 0) {
-        if (got == 0 || errno != EAGAIN)
-            lose(c);
-        return;
-    }
-    counts.received += (uint64_t)got;
-    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
-    size_t at = 0, end = c->partial_size + (size_t)got, taken;
-    while (at < end && (taken = take(c, buffer + at, end - at, now)) > 0) {
-        at += taken;
-        if (is_stream() && !c->streaming) {
-            c->streaming = true;
-            settle();
-        }
-    }
-    if ((c->partial_size = end - at) > PARTIAL_MAX)
-        refuse("this does not end", buffer + at, c->partial_size);
-    memcpy(c->partial, buffer + at, c->partial_size);
-    if (!is_stream() && at > 0)
+    bool was_streaming = c->streaming;
+    size_t received;
+    ssize_t taken = read_whole(c->fd, &c->partial, take, c, &received);
+    counts.received += received;
+    if (taken < 0)
+        lose(c);
+    else if (c->streaming && !was_streaming)
+        settle();
+    else if (taken > 0 && !is_stream())
         answered(c);
 }
 

@@ -127,7 +127,7 @@ static uint64_t take_replies(struct connection *c, const uint8_t *at, const uint
 static void open_connection(struct connection *c)
 {
     *c = (struct connection){.number = opened++};
-    c->fd = begin_connecting(options.port, c->number);
+    c->fd = begin_connecting(new_socket(c->number), options.port);
     c->sampled_at = nanoseconds(CLOCK_MONOTONIC); /* churn times its only message from here */
     watch(c->fd, c, EPOLL_CTL_ADD, EPOLLOUT);
 }

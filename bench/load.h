@@ -125,20 +125,26 @@ static inline void watch(int fd, void *connection, int operation, uint32_t event
         die("epoll_ctl: %s", strerror(errno));
 }
 
-/* A socket that is being connected to a port of 127.0.0.1, the `number`th of all. */
-static inline int begin_connecting(long port, uint64_t number)
+/* A socket for the `number`th connection of all. */
+static inline int new_socket(uint64_t number)
 {
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         die("cannot open a socket: %s", strerror(errno));
-    struct sockaddr_in own = {.sin_family = AF_INET},
-                       server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in own = {.sin_family = AF_INET};
     own.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(number % ADDRESSES));
-    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&own, sizeof own) < 0)
         die("cannot bind a loopback address: %s", strerror(errno));
+    return fd;
+}
+
+/* Begins to connect it to a port of 127.0.0.1. */
+static inline int begin_connecting(int fd, long port)
+{
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
         die("cannot connect to port %ld: %s", port, strerror(errno));
     return fd;
