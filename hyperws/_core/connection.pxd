@@ -70,6 +70,7 @@ cdef class Connection(Timed):
     cdef object transport              # the portable driver's, None once closed
     cdef int watched                   # the reactor's: what the poller watches
     cdef Buffer out
+    cdef bytes shared                  # what is sent next, in place of an empty `out`; or None
     cdef object file                   # the raw file that is sent after `out` and then closed, or None
     cdef int64_t file_at, file_left    # the part of it that is still to be sent
     cdef Buffer unread                 # the rest of a read, for when the session takes more
@@ -102,11 +103,13 @@ cdef class Connection(Timed):
     cdef Buffer *outgoing(self) except NULL
     cdef int written(self) except -1
     cdef int write(self, const uint8_t *data, size_t size) except -1
+    cdef int write_shared(self, bytes data) except -1
     cdef int write_directly(self, const uint8_t *data, size_t size) except -1
     cdef int write_file(self, object file, int64_t offset, int64_t count) except -1
     cdef uint64_t unsent(self) noexcept
     cdef int flush(self) except -1
     cdef int transmitted(self) except -1
+    cdef int mark_dirty(self) except -1
     cdef int flush_file(self) except -1
     cdef int close_file(self) except -1
     cdef int look_for_progress(self, double now) except -1

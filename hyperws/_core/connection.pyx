@@ -268,6 +268,7 @@ cdef class Connection(Timed):
         self.gone = True
         self.gone_at = driver.loop.time()
         buffer_free(&self.out)
+        self.shared = None
         buffer_free(&self.unread)
         self.close_file()
         if driver.corked is self:
@@ -309,6 +310,9 @@ cdef class Connection(Timed):
 
     cdef Buffer *outgoing(self) except NULL:
         """Append here what is to be sent, then call `written`."""
+        if self.shared is not None:
+            data, self.shared = self.shared, None
+            buffer_append(&self.out, data, len(<bytes> data))
         # a blocked connection's cork would not be sent at the end of the read (out may be empty all the same:
         # a transport that has just taken everything may say that it wants no more)
         if self.driver.corked is self and not self.blocked and not buffer_size(&self.out):
@@ -324,10 +328,17 @@ cdef class Connection(Timed):
         elif not self.blocked:
             if waiting > CORK_SIZE:
                 self.flush()
-            elif not self.dirty:
-                self.dirty = True
-                driver.dirty.append(self)
-                driver.schedule_flush()
+            else:
+                self.mark_dirty()
+        return 0
+
+    cdef int mark_dirty(self) except -1:
+        """Have it flushed at the end of the turn."""
+        cdef Driver driver = self.driver
+        if not self.dirty:
+            self.dirty = True
+            driver.dirty.append(self)
+            driver.schedule_flush()
         return 0
 
     cdef int write(self, const uint8_t *data, size_t size) except -1:
@@ -337,6 +348,16 @@ cdef class Connection(Timed):
                 return self.write_directly(data, size)
         buffer_append(self.outgoing(), data, size)
         return self.written()
+
+    cdef int write_shared(self, bytes data) except -1:
+        """Send bytes that stay what they are: not copied, if nothing else is sent in this turn."""
+        if (
+            self.shared is None and not buffer_size(&self.out) and not self.blocked
+            and self.driver.corked is not self and len(data) < <Py_ssize_t> DIRECT_SIZE
+        ):
+            self.shared = data
+            return self.mark_dirty()
+        return self.write(data, len(data))
 
     cdef int write_directly(self, const uint8_t *data, size_t size) except -1:
         """Give the socket what it takes of these bytes, so that only the rest has to be copied."""
@@ -360,6 +381,8 @@ cdef class Connection(Timed):
     cdef uint64_t unsent(self) noexcept:
         """Bytes that the socket has not taken yet."""
         cdef uint64_t size = buffer_size(&self.out) + self.file_left
+        if self.shared is not None:
+            size += len(self.shared)
         if self.driver.corked is self:
             size += buffer_size(&self.driver.cork)
         return size
@@ -367,11 +390,18 @@ cdef class Connection(Timed):
     cdef int flush(self) except -1:
         """Give the socket all it takes."""
         cdef Driver driver = self.driver
-        cdef Buffer *source = self.outgoing()
-        cdef size_t size = buffer_size(source)
+        cdef Buffer *source
+        cdef size_t size
         cdef Py_ssize_t taken
         if self.gone:
             return 0
+        if self.shared is not None and not self.blocked:
+            data, self.shared = self.shared, None
+            self.write_directly(data, len(<bytes> data))
+            if self.gone:
+                return 0
+        source = self.outgoing()
+        size = buffer_size(source)
         if (size or self.file_left) and not self.blocked:
             if size:
                 taken = driver.transmit(self, buffer_start(source), size)

@@ -30,7 +30,7 @@ cdef class HttpSession(RequestReader):
     cdef int send_bytes(self, bytes data) except -1:
         self.quiet = False
         self.bytes_sent += len(data)
-        return self.connection.write(data, len(data))
+        return self.connection.write_shared(data)
 
     def write_file(self, bytes head not None, object file not None, int64_t offset, int64_t count):
         """Send a response's head and, as its body, a part of an open raw file; it is closed in any case.

@@ -249,7 +249,7 @@ cdef class WebSocketSession(Session):
             self.check_room()
         except ConnectionClosed:
             return False
-        self.connection.write(frames, len(frames))
+        self.connection.write_shared(frames)
         return True
 
     def ping(self):
