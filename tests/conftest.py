@@ -1,5 +1,7 @@
 """How the tests run: an `async def` test runs under each driver and each event loop.
 
+Marked `any_driver`, it runs under each event loop only.
+
 Such a test gets a loop of its own and fails if it leaves a task behind, or if the server logged an error that
 the test did not take out of `caplog`.
 """
@@ -36,7 +38,8 @@ if uvloop is not None:
 
 def pytest_generate_tests(metafunc):
     if inspect.iscoroutinefunction(metafunc.function):
-        under = [(driver, loop) for driver in DRIVERS for loop in LOOPS]
+        any_driver = metafunc.definition.get_closest_marker("any_driver")
+        under = [(driver, loop) for driver in DRIVERS[:1 if any_driver else None] for loop in LOOPS]
         plain = metafunc.definition.get_closest_marker("plain")
         if getattr(metafunc.module, "OVER_TLS", False) and not plain:
             under += [("portable", loop, "tls") for loop in LOOPS]
