@@ -147,7 +147,7 @@ class LinkContract:
         keep = Keep(10, LONG)
         async with self.members("a") as [a]:
             for topic in STRANGE:
-                assert await a.link.read(topic, keep) == ("", 0, [])
+                assert (await a.link.read(topic, keep)).messages == []
                 await a.publish(topic, ascii(topic).encode(), keep=keep)
                 await a.link.write_note(topic, ascii(topic).encode(), LONG)
             for topic in STRANGE:
@@ -237,10 +237,21 @@ class LinkContract:
                 assert all(0 <= each.age < LONG for each in past.messages)
                 assert past.end == offsets[-1]
 
-    async def test_a_topic_that_was_never_kept(self):
-        async with self.members("a") as [a]:
+    async def test_reading_a_topic_of_which_nothing_was_kept_yet(self):
+        keep = Keep(10, LONG)
+        async with self.members("a", "b") as (a, b):
+            await b.link.subscribe(["t"])
             await a.publish("t", b"plain")
-            assert await a.link.read("t", Keep(10, LONG)) == ("", 0, [])
+            past = await b.link.read("t", keep)
+            assert past.epoch
+            assert past.messages == []
+            assert await a.link.read("t", keep) == past
+            await a.publish("t", b"kept", keep=keep)
+            plain, kept = await b.receive(2)
+            assert plain.epoch == ""
+            assert (kept.epoch, kept.previous) == (past.epoch, past.end)
+            after = await b.link.read("t", keep)
+            assert (after.epoch, after.start, after.end) == (past.epoch, past.end, kept.offset)
 
     async def test_only_what_is_young_enough_is_read(self):
         async with self.members("a") as [a]:
@@ -257,14 +268,14 @@ class LinkContract:
     async def test_what_is_too_old_is_kept_no_longer(self):
         async with self.members("a") as [a]:
             await a.publish("t", b"1", b"2", keep=Keep(10, 1))
-            end = (await a.link.read("t", Keep(10, LONG))).end
+            before = await a.link.read("t", Keep(10, LONG))
             while (past := await a.link.read("t", Keep(10, LONG))).messages:
                 await asyncio.sleep(0.1)
-            assert past.epoch == "" or past.start == end
+            assert past.epoch != before.epoch or past.start == before.end
             await a.publish("t", b"3", keep=Keep(10, LONG))
             after = await a.link.read("t", Keep(10, LONG))
             assert [each.data for each in after.messages] == [b"3"]
-            assert after.epoch != past.epoch or after.start == end
+            assert (after.epoch, after.start) == (past.epoch, past.end)
 
     async def test_what_is_sent_again_is_not_kept_twice(self):
         keep = Keep(100, LONG)
