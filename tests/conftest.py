@@ -79,11 +79,11 @@ def certificate(authority, tmp_path_factory):
 def pytest_pyfunc_call(pyfuncitem):
     if not inspect.iscoroutinefunction(pyfuncitem.function):
         return None
-    names = inspect.signature(pyfuncitem.function).parameters
+    names = inspect.signature(pyfuncitem.obj).parameters
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
     _, loop, *_ = pyfuncitem.funcargs["under"]
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(run_alone(pyfuncitem.function(**arguments)))
+        runner.run(run_alone(pyfuncitem.obj(**arguments)))
     return True
 
 
