@@ -107,13 +107,12 @@ class Redis(Backplane):
 
 def makes_sense(parts: SplitResult) -> bool:
     """Whether redis-py finds in the URL what was meant. Raises ValueError for a port that is none."""
-    host = parts.netloc.rpartition("@")[2]
     if parts.fragment:
         return False
     if parts.scheme == "unix":
-        return not host and len(parts.path) > 1
+        return not parts.hostname and len(parts.path) > 1
     database = parts.path[1:]
-    return bool(host) and parts.port != 0 and (not database or database.isdecimal())
+    return bool(parts.hostname) and parts.port != 0 and (not database or database.isdecimal())
 
 
 class RedisLink(Link):

@@ -23,11 +23,11 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# a key lasts for so many milliseconds from now, or longer
+# a key lasts for so many milliseconds from now, or up to a minute longer
 LAST = """
 local function last(key, milliseconds)
     if redis.call('PTTL', key) < milliseconds then
-        redis.call('PEXPIRE', key, milliseconds)
+        redis.call('PEXPIRE', key, milliseconds + 60000)
     end
 end
 """

@@ -80,10 +80,16 @@ class RedisServer(Broker):
     ready = b"Ready to accept connections"
     url = "redis://127.0.0.1:{port}"
 
+    def __init__(self, folder, *options, lasting=False):
+        """`options` are more words for its command line, in which `{port}` stands for the port."""
+        self.options = options
+        super().__init__(folder, lasting=lasting)
+
     def command(self):
         return [
             self.program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
             "--appendonly", "yes" if self.lasting else "no",
+            *(option.format(port=self.port) for option in self.options),
         ]
 
 
