@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from hyperws.errors import ConfigurationError
 from hyperws.groups.backplane import Backplane, Delivery, Keep, Kept, Link, Past, Publication
-from hyperws.groups.redis_scripts import KEEP, READ, READ_NOTES, SCRIPTS, WRITE_NOTE, Script
+from hyperws.groups.redis_scripts import BEGIN, KEEP, READ, READ_NOTES, SCRIPTS, WRITE_NOTE, Script
 from hyperws.groups.resp import Refusal, Reply, Wire, command
 
 try:
@@ -130,8 +130,8 @@ class RedisLink(Link):
         """Those that are subscribed to, by their channels."""
         self.epoch = secrets.token_hex(4).encode()
         """What the names of new epochs begin with."""
-        self.server = b""
-        """Differs for a server that may have forgotten something."""
+        self.age = b""
+        """Grows whenever Redis may have forgotten something."""
 
     async def open(self) -> None:
         await self.backplane.open(self.commands)
@@ -141,10 +141,13 @@ class RedisLink(Link):
         facts = dict(line.partition(b":")[::2] for line in info.split(b"\r\n"))
         if facts[b"role"] != b"master":
             raise ConnectionError("this Redis is a replica, which takes no messages")
-        # one that logs all that it does forgets nothing when it ends, only when a replica takes its place
-        logs = facts[b"aof_enabled"] == b"1"
-        self.server = facts[b"master_replid2"] if logs else facts[b"run_id"]
+        # one that logs all that it does forgets nothing when it ends, only where a replica takes its place
+        promoted = facts[b"master_replid2"].strip(b"0") != b""
+        complete = facts[b"aof_enabled"] == b"1" and not promoted
         await self.load()
+        key = f"{self.backplane.prefix}:age".encode()
+        [age] = await self.execute([evaluate(BEGIN, [key], facts[b"run_id"], b"%d" % complete)])
+        self.age = b"%d" % age
 
     async def load(self) -> None:
         await self.execute([command(b"SCRIPT", b"LOAD", script.source) for script in SCRIPTS])
@@ -220,7 +223,7 @@ class RedisLink(Link):
     def state(self, keep: Keep) -> list[bytes]:
         """The first arguments of the scripts that read or change what is kept."""
         lasts = milliseconds(keep.seconds)
-        return [self.epoch, self.server, b"%d" % keep.messages, b"%d" % lasts, b"%d" % (lasts + HASH_LASTS)]
+        return [self.epoch, self.age, b"%d" % keep.messages, b"%d" % lasts, b"%d" % (lasts + HASH_LASTS)]
 
     async def read(self, topic: str, keep: Keep) -> Past:
         [reply] = await self.execute([evaluate(READ, self.keys(topic), *self.state(keep))])

@@ -1,8 +1,11 @@
 """What Redis runs in one step, in Lua. All keys of one call belong to one topic.
 
 What is kept of a topic is in a stream whose identifiers are `milliseconds-offset`. Beside it is a hash with
-the epoch, the last offset and its milliseconds, and `server`, which differs for a Redis that was restored
-from a snapshot or promoted from a replica: it may have forgotten messages, and give their offsets to others.
+the epoch, the last offset and its milliseconds, and `since`, the age of Redis in which the epoch was made.
+
+An age begins when Redis may have forgotten something and does not know it, because it was restored from a
+snapshot or promoted from a replica. What it still has of earlier ages is thrown away, as their offsets may
+be those of other messages elsewhere.
 """
 
 from __future__ import annotations
@@ -32,21 +35,32 @@ local function last(key, milliseconds)
 end
 """
 
-# its arguments: the name of an epoch to come (without the time), and `server`
+# KEYS: a hash
+# ARGV: what Redis calls its present run, and 1 if it has not forgotten anything since the one before
+# Returns when the present age began.
+BEGIN = Script(NOW, """
+local state = redis.call('HMGET', KEYS[1], 'run', 'since')
+local since = tonumber(state[2] or 0)
+if state[1] and state[1] ~= ARGV[1] and ARGV[2] ~= '1' then
+    since = math.max(now, since + 1)
+end
+redis.call('HSET', KEYS[1], 'run', ARGV[1], 'since', string.format('%.0f', since))
+return since
+""")
+
+# its arguments: the name of an epoch to come (without the time), and when the present age began
 EPOCH = """
-local state = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'offset', 'time')
+local state = redis.call('HMGET', KEYS[1], 'since', 'epoch', 'offset', 'time')
 local epoch, offset = state[2], tonumber(state[3] or 0)
-if state[1] ~= ARGV[2] then
-    if not epoch then
-        redis.call('DEL', KEYS[2])
-    end
-    epoch = string.format('%s%.0f', ARGV[1], now)
-    redis.call('HSET', KEYS[1], 'server', ARGV[2], 'epoch', epoch)
+if not epoch or tonumber(state[1]) < tonumber(ARGV[2]) then
+    epoch, offset = string.format('%s%.0f', ARGV[1], now), 0
+    redis.call('DEL', KEYS[2])
+    redis.call('HSET', KEYS[1], 'since', ARGV[2], 'epoch', epoch, 'offset', 0)
 end
 """
 
 # KEYS: the hash, the stream, the last number of the origin
-# ARGV: epoch, server, messages, milliseconds they are kept, milliseconds the hash lasts, channel,
+# ARGV: epoch, age, messages, milliseconds they are kept, milliseconds the hash lasts, channel,
 #       number, the number before it that must have been seen, data
 # The numbers of an origin grow, so that what is not greater than the last one has been kept before.
 KEEP = Script("""
@@ -70,7 +84,7 @@ return 1
 """)
 
 # KEYS: the hash, the stream
-# ARGV: epoch, server, messages, milliseconds they are kept, milliseconds the hash lasts
+# ARGV: epoch, age, messages, milliseconds they are kept, milliseconds the hash lasts
 # Returns the epoch, the last offset, the time, and what is kept, the latest first.
 READ = Script(NOW, LAST, EPOCH, """
 last(KEYS[1], tonumber(ARGV[5]))
@@ -102,4 +116,4 @@ return 1
 # Returns origins and notes in turn.
 READ_NOTES = Script(NOW, FORGET, "return redis.call('HGETALL', KEYS[1])")
 
-SCRIPTS = [KEEP, READ, WRITE_NOTE, READ_NOTES]
+SCRIPTS = [BEGIN, KEEP, READ, WRITE_NOTE, READ_NOTES]
