@@ -136,17 +136,8 @@ static void run(void)
         open_next();
     while (!control()->ws.open)
         serve_batch();
-    uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(options.warmup * 1e9);
-    while (serve_batch() < end)
-        ;
-    memset(histogram, 0, sizeof histogram);
-    struct reading start = take_reading("start");
-    end = start.wall + (uint64_t)(options.seconds * 1e9);
-    while (serve_batch() < end)
-        ;
-    struct reading stop = take_reading("stop");
-    putchar('{');
-    print_figures(start, stop, "skew");
+    struct reading start = open_window(serve_batch, options.warmup);
+    close_window(serve_batch, options.seconds, start, "skew");
     puts("}");
 }
 

@@ -7,7 +7,6 @@ rounds; a ratio is the median of the ratios within each round.
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -15,9 +14,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from native import HERE, build
-from processes import CORES, Peer, Unavailable, running, spawn
+from processes import CORES, Peer, Unavailable, running, spawn, take_last_core
 
 Figures = dict[str, float]
 Rounds = dict[str, list[Figures]]  # by server
@@ -58,9 +58,7 @@ def compare(
     `unit` is what is counted; `references` are the servers that others are related to, and what those columns
     are called; `latency` is the time of which the load tells percentiles.
     """
-    if len(CORES) < 2:
-        sys.exit("the servers and the load need a core each, and there is only one")
-    os.sched_setaffinity(0, {CORES[-1]})
+    take_last_core()
     with ExitStack() as stack:
         started = start_peers([peers[name] for name in arguments.servers], stack)
         measured = {
@@ -68,9 +66,14 @@ def compare(
         }
     for title, results in measured.items():
         print(f"\n{title}\n\n{markdown_table(results, unit, references, latency)}")
-    if arguments.json:
-        machine = {"python": platform.python_version(), "system": platform.platform()}
-        with open(arguments.json, "w") as file:
+    keep(arguments.json, measured)
+
+
+def keep(path: str | None, measured: dict[str, Any], **machine: str) -> None:
+    """Write all figures to this file, if there is one, with what the machine is."""
+    if path:
+        machine |= {"python": platform.python_version(), "system": platform.platform()}
+        with open(path, "w") as file:
             json.dump({"machine": machine, "measured": measured}, file, indent=1)
 
 
@@ -136,12 +139,12 @@ def middle(rounds: list[Figures], figure: str) -> float:
     return median(figures[figure] for figures in rounds)
 
 
-def ratio(results: Rounds, name: str, reference: str) -> str:
-    """Server CPU relative to the reference server's, paired round by round."""
+def ratio(results: Rounds, name: str, reference: str, figure: str = "server_cpu_us") -> str:
+    """A figure relative to the reference server's, paired round by round."""
     if reference not in results:
         return "-"
     pairs = zip(results[name], results[reference], strict=True)
-    return f"{median(mine['server_cpu_us'] / other['server_cpu_us'] for mine, other in pairs):.2f}"
+    return f"{median(mine[figure] / other[figure] for mine, other in pairs):.2f}"
 
 
 def remarks(rounds: list[Figures]) -> str:

@@ -261,18 +261,9 @@ static void run(void)
         die("nobody says when to go on");
     if (options.mode >= POLL)
         begin_asking();
-    uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(options.warmup * 1e9);
-    while (serve_batch() < end)
-        ;
-    memset(histogram, 0, sizeof histogram);
+    struct reading start = open_window(serve_batch, options.warmup);
     memset(&counts, 0, sizeof counts);
-    struct reading start = take_reading("start");
-    end = start.wall + (uint64_t)(options.seconds * 1e9);
-    while (serve_batch() < end)
-        ;
-    struct reading stop = take_reading("stop");
-    putchar('{');
-    print_figures(start, stop, "latency");
+    close_window(serve_batch, options.seconds, start, "latency");
     printf(", \"events\": %llu, \"missed\": %llu, \"received\": %llu, \"sent\": %llu}\n",
            (unsigned long long)counts.events, (unsigned long long)counts.missed,
            (unsigned long long)counts.received, (unsigned long long)counts.sent);

@@ -8,19 +8,18 @@ measurement has a server of its own; the rounds are interleaved, and figures are
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison import Figures, derive, markdown, middle, remarks
+from comparison import Figures, derive, keep, markdown, middle, remarks
 from native import HERE, build
-from processes import CORES, Process, free_port, running, spawn
+from processes import CORES, Process, free_port, running, spawn, take_last_core
 
 WAYS = {
     "ws": "WebSocket",
@@ -33,44 +32,53 @@ WAYS = {
 Rounds = dict[str, list[Figures]]   # by way
 
 
-def measure(way: str, connections: int, seconds: float, rate: float, interval: float) -> Figures:
-    """One server on the first core, its clients on the last.
-
-    `rate` is messages published a second, 0 for all that the server can do; `interval` milliseconds between
-    two requests of a client that polls, 0 for none.
-    """
+def run_feed(load_command: list[str], **server_options: float | str) -> dict[str, Any]:
+    """One server on the first core, clients on the last: what they tell, and the server of itself."""
     port = free_port()
-    pollers = connections if way == "longpoll" else 0
-    server_command = [sys.executable, str(HERE / "feed_server.py"), str(port), str(rate), str(pollers)]
-    load_command = [str(build(HERE / "feed_load.c")), way, f"--port={port}", f"--connections={connections}"]
-    load_command += [f"--seconds={seconds}", f"--interval={interval}"]
+    server_command = [sys.executable, str(HERE / "feed_server.py"), str(port)]
+    server_command += [f"--{name.replace('_', '-')}={value}" for name, value in server_options.items()]
     with running(spawn(CORES[0], server_command)) as server:
         assert server.stdout
         if server.stdout.readline() != "ready\n":
             raise SystemExit("the server does not start")
-        load_command.append(f"--server-pid={server.pid}")
         pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "errors": "backslashreplace"}
+        load_command = [*load_command, f"--port={port}", f"--server-pid={server.pid}"]
         with running(spawn(CORES[-1], load_command, **pipes)) as load:
             assert load.stdin
             assert load.stdout
             assert load.stderr
-            idle = line = ""
-            peak = 0.0
+            told: dict[str, Any] = {}
+            line = ""
             for line in load.stdout:
                 if line == "open\n":
-                    with urlopen(f"http://127.0.0.1:{port}/start") as answer:
-                        idle = answer.read()
+                    told["idle_mb"] = ask(port, "/start")
                     load.stdin.write("go\n")
                     load.stdin.flush()
                 elif line == "stop\n":
-                    peak = Process(server.pid).megabytes("VmHWM")
+                    told["peak_mb"] = Process(server.pid).megabytes("VmHWM")
+                    told["slow"] = ask(port, "/slow")
             if load.wait() != 0:
-                raise SystemExit(f"{WAYS[way]}: {load.stderr.read().strip()}")
-    figures = json.loads(line)
+                raise SystemExit(f"{' '.join(load_command[1:])}: {load.stderr.read().strip()}")
+    return told | json.loads(line)
+
+
+def ask(port: int, path: str) -> Any:
+    with urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        return json.load(answer)
+
+
+def measure(way: str, connections: int, seconds: float, rate: float, interval: float) -> Figures:
+    """One measurement of one way.
+
+    `rate` is messages published a second, 0 for all that the server can do; `interval` milliseconds between
+    two requests of a client that polls, 0 for none.
+    """
+    load_command = [str(build(HERE / "feed_load.c")), way, f"--connections={connections}"]
+    load_command += [f"--seconds={seconds}", f"--interval={interval}"]
+    figures = run_feed(load_command, rate=rate, pollers=connections if way == "longpoll" else 0)
     if not figures["events"]:
         raise SystemExit(f"{WAYS[way]}: nothing came within the window")
-    return derive(figures, figures["messages"], float(idle)) | {
-        "peak_mb": peak,
+    return derive(figures, figures["messages"], figures["idle_mb"]) | {
         "events_per_second": figures["events"] / figures["seconds"],
         "event_cpu_us": figures["server_cpu_seconds"] / figures["events"] * 1e6,
         "received_per_answer": figures["received"] / figures["messages"],
@@ -160,17 +168,12 @@ def main() -> None:
     parser.add_argument("--ways", type=known_ways, default=list(WAYS), help=", ".join(WAYS))
     parser.add_argument("--json", metavar="FILE", help="write every round's figures there too")
     arguments = parser.parse_args()
-    if len(CORES) < 2:
-        sys.exit("the server and its clients need a core each, and there is only one")
-    os.sched_setaffinity(0, {CORES[-1]})
+    take_last_core()
     most, modest = measure_rounds(arguments)
     clients = f"{arguments.connections} clients"
     print(f"\n{clients}, as fast as the server goes\n\n{saturation_table(most)}")
     print(f"\n{clients}, {arguments.rate:g} messages a second\n\n{modest_table(modest)}")
-    if arguments.json:
-        machine = {"python": platform.python_version(), "system": platform.platform()}
-        with open(arguments.json, "w") as file:
-            json.dump({"machine": machine, "saturation": most, "modest": modest}, file, indent=1)
+    keep(arguments.json, {"saturation": most, "modest": modest})
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ hostile connection lived, the server's CPU time, and the worst round trip of a h
 """
 
 import argparse
-import json
 import os
-import platform
 import resource
 import selectors
 import socket
@@ -27,6 +25,7 @@ from threading import Thread
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from comparison import keep
 from processes import CORES, Process, free_port, running, spawn
 
 from hyperws import Context, Limits, Server
@@ -301,10 +300,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, hard), hard))     # the children's too
     measured = {name: {driver: measure(name, driver) for driver in options.drivers} for name in options.loads}
     print(markdown_table(measured))
-    if options.json:
-        machine = {"python": platform.python_version(), "system": platform.platform()}
-        with open(options.json, "w") as file:
-            json.dump({"machine": machine, "measured": measured}, file, indent=1)
+    keep(options.json, measured)
 
 
 if __name__ == "__main__":

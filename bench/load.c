@@ -59,13 +59,6 @@ static size_t request_prefix, request_frame; /* prefix: head and mask */
 static uint8_t reply[HEAD_MAX + sizeof(uint64_t)]; /* how each echo must begin: head and stamp */
 static size_t reply_head, reply_frame;
 
-static void report(struct reading start, struct reading stop)
-{
-    putchar('{');
-    print_figures(start, stop, "rtt");
-    puts("}");
-}
-
 /* ---- frames ---- */
 
 static uint64_t stamp_of(const struct connection *c, uint64_t message)
@@ -302,15 +295,8 @@ static void run_echo(void)
         send_messages(&connections[i]);
     }
 
-    uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(options.warmup * 1e9);
-    while (serve_batch() < end)
-        ;
-    memset(histogram, 0, sizeof histogram);
-    struct reading start = take_reading("start");
-    end = start.wall + (uint64_t)(options.seconds * 1e9);
-    while (serve_batch() < end)
-        ;
-    report(start, take_reading("stop"));
+    struct reading start = open_window(serve_batch, options.warmup);
+    close_window(serve_batch, options.seconds, start, "rtt");
 }
 
 static void run_churn(void)
@@ -320,7 +306,7 @@ static void run_churn(void)
         open_connection(&connections[i]);
     while (settled < (uint64_t)options.churn)
         serve_batch();
-    report(start, take_reading("stop"));
+    print_figures(start, take_reading("stop"), "rtt");
 }
 
 static void read_options(int argc, char **argv)
@@ -360,6 +346,7 @@ int main(int argc, char **argv)
         give_up_after(GRACE_SECONDS + (unsigned)(options.warmup + options.seconds));
         run_echo();
     }
+    puts("}");
     free(connections);
     free(requests);
     return 0;

@@ -92,14 +92,37 @@ static inline struct reading take_reading(const char *moment)
     return now;
 }
 
-/* Prints the figures of a window as the members of a JSON object; `latency` names the percentiles. */
+/* Prints the figures of a window as the first members of a JSON object; `latency` names the percentiles. */
 static inline void print_figures(struct reading start, struct reading stop, const char *latency)
 {
-    printf("\"messages\": %llu, \"seconds\": %.6f, \"load_cpu_seconds\": %.6f, \"server_cpu_seconds\": %.6f, "
+    printf("{\"messages\": %llu, \"seconds\": %.6f, \"load_cpu_seconds\": %.6f, \"server_cpu_seconds\": %.6f, "
            "\"%s_p50_us\": %.1f, \"%s_p99_us\": %.1f, \"errors\": %llu",
            (unsigned long long)(stop.messages - start.messages), (double)(stop.wall - start.wall) / 1e9,
            (double)(stop.own - start.own) / 1e9, (double)(stop.server - start.server) / 1e9, latency,
            percentile_us(0.50), latency, percentile_us(0.99), (unsigned long long)stop.lost);
+}
+
+/* Has `serve` called until so many seconds have gone; it returns what CLOCK_MONOTONIC says. */
+static inline void serve_for(uint64_t (*serve)(void), double seconds)
+{
+    uint64_t end = nanoseconds(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
+    while (serve() < end)
+        ;
+}
+
+/* Serves through the warm-up, and opens the window. */
+static inline struct reading open_window(uint64_t (*serve)(void), double warmup)
+{
+    serve_for(serve, warmup);
+    memset(histogram, 0, sizeof histogram);
+    return take_reading("start");
+}
+
+/* Serves through the window, and prints its figures. */
+static inline void close_window(uint64_t (*serve)(void), double seconds, struct reading start, const char *latency)
+{
+    serve_for(serve, seconds);
+    print_figures(start, take_reading("stop"), latency);
 }
 
 /* Gives up after so many seconds, however the server behaves. */

@@ -19,6 +19,13 @@ CORES = sorted(os.sched_getaffinity(0))
 START_SECONDS = 20
 
 
+def take_last_core() -> None:
+    """Leave the first core to the servers; end the program where there is no other."""
+    if len(CORES) < 2:
+        sys.exit("the servers and the load need a core each, and there is only one")
+    os.sched_setaffinity(0, {CORES[-1]})
+
+
 class Unavailable(Exception):
     """A peer that does not start here, most often because its package is not installed."""
 

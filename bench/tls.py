@@ -8,9 +8,6 @@ figures are medians over the rounds.
 """
 
 import argparse
-import json
-import os
-import platform
 import re
 import resource
 import shutil
@@ -29,9 +26,9 @@ import trustme
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison import Figures, derive, markdown, middle, ratio, remarks
+from comparison import Figures, derive, keep, markdown, middle, ratio, remarks
 from hostile import HANDSHAKE, KEY
-from processes import CORES, Process, free_port, running, spawn
+from processes import CORES, Process, free_port, running, spawn, take_last_core
 
 from hyperws import Context, Server
 from hyperws._core.websocket import encode_frame
@@ -217,11 +214,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write every round's figures there too")
     arguments = parser.parse_args()
-    if len(CORES) < 2:
-        sys.exit("the server and the load need a core each, and there is only one")
     if shutil.which("wrk") is None:
         sys.exit("the load is wrk, which is not on the PATH: install it")
-    os.sched_setaffinity(0, {CORES[-1]})
+    take_last_core()
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         issue_certificate(folder)
@@ -230,11 +225,7 @@ def main() -> None:
     handshake = handshake_us(results)
     print(f"\n{arguments.connections} connections\n\n{table(results)}\n")
     print(f"A handshake takes {handshake:,.0f} µs of server CPU: {1e6 / handshake:,.0f} in a second of it.")
-    if arguments.json:
-        machine = {"python": platform.python_version(), "system": platform.platform()}
-        machine["tls"] = ssl.OPENSSL_VERSION
-        with open(arguments.json, "w") as file:
-            json.dump({"machine": machine, "measured": results}, file, indent=1)
+    keep(arguments.json, results, tls=ssl.OPENSSL_VERSION)
 
 
 if __name__ == "__main__":
