@@ -6,4 +6,11 @@ Each module may import those above it:
     connecting    the backplane that a URL names
     resp, redis_scripts    the protocol of Redis, and what it runs in one step
     redis, nats, bus    the backplanes there are
+
+Between the processes of one machine stands a hub:
+
+    hub_address   where it is
+    hub_messages  what it and its links say to each other
+    hub_memory    what it remembers
+    hub           the process
 """
