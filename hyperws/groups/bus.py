@@ -153,18 +153,15 @@ class BusLink(Link):
         except zmq.ZMQError as error:
             self._fail(ConnectionError(f"the hub can't be reached: {error}"))
         else:
-            # sending may have used up what the descriptor would have said
-            if int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            if self._socket.poll(0):    # sending may have used up what the descriptor would have told
                 self._loop.call_soon(self._receive)
 
     def _receive(self) -> None:
         try:
             for _ in range(FRAMES):
-                if self._failure is not None:
+                if self._failure is not None or not self._socket.poll(0):
                     return
                 self._take(self._socket.recv(zmq.NOBLOCK))
-        except zmq.Again:
-            return
         except Exception as error:
             self._fail(error)
         else:
@@ -193,7 +190,7 @@ class BusLink(Link):
             self._send(Taken(self._taken))
 
     def _watch(self) -> None:
-        if int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        if self._monitor.poll(0):
             self._fail(ConnectionError("the connection to the hub has ended"))
 
     def _fail(self, error: Exception) -> None:

@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from hyperws.groups import hub_address
@@ -135,24 +134,25 @@ class Hub:
             ready = dict(poller.poll(max(0, int(seconds * 1000) + 1)))
             if until in ready or (signals in ready and signal.SIGTERM in os.read(signals, 1024)):
                 return
-            self._watch()
-            self._take_turn()
+            if self._monitor in ready:
+                self._watch()
+            if self._router in ready:
+                self._take_turn()
             calendar.look(time.monotonic())
 
     def _take_turn(self) -> None:
         """Take what has come, but not too much of it, and send what follows from it."""
-        receive = self._router.recv
-        with suppress(zmq.Again):
-            while self._weight < PIECE:
-                identity = receive(zmq.NOBLOCK)
-                self._weight += weight(identity)
-                peer = self._peers.get(identity)
-                if peer is None:
-                    self._meet(identity, receive(zmq.NOBLOCK, copy=False))
-                else:
-                    self._take(peer, receive(zmq.NOBLOCK))
-                while self._router.getsockopt(zmq.RCVMORE):
-                    receive(zmq.NOBLOCK)
+        router = self._router
+        while self._weight < PIECE and router.poll(0):
+            identity = router.recv()
+            self._weight += weight(identity)
+            peer = self._peers.get(identity)
+            if peer is None:
+                self._meet(identity, router.recv(copy=False))
+            else:
+                self._take(peer, router.recv())
+            while router.getsockopt(zmq.RCVMORE):
+                router.recv()
         self._flush()
 
     def _flush(self) -> None:
@@ -173,23 +173,22 @@ class Hub:
         """Send a message and return its size."""
         frame = self._to_links.encode(message)
         try:
-            self._router.send(identity, zmq.SNDMORE | zmq.NOBLOCK)
-            self._router.send(frame, zmq.NOBLOCK)
+            self._router.send(identity, zmq.SNDMORE)    # can't block without a high-water mark
+            self._router.send(frame)
         except zmq.ZMQError:
             pass    # its connection has ended: the monitor tells
         return len(frame)
 
     def _watch(self) -> None:
         """See which connections have begun and ended."""
-        with suppress(zmq.Again):
-            while True:
-                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                if event["event"] == zmq.EVENT_ACCEPTED:
-                    self._connected.add(event["value"])
-                else:
-                    self._connected.discard(event["value"])
-                    if peer := self._by_fd.get(event["value"]):
-                        self._forget(peer)
+        while self._monitor.poll(0):
+            event = recv_monitor_message(self._monitor)
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._connected.add(event["value"])
+            else:
+                self._connected.discard(event["value"])
+                if peer := self._by_fd.get(event["value"]):
+                    self._forget(peer)
 
     def _meet(self, identity: bytes, frame: zmq.Frame) -> None:
         """Take the first frame of a connection."""
