@@ -6,8 +6,10 @@ puts it into a stream and publishes it with its number in one step.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -15,19 +17,21 @@ from urllib.parse import SplitResult, urlsplit
 from hyperws.errors import ConfigurationError
 from hyperws.groups.backplane import Backplane, Delivery, Keep, Kept, Link, Past, Publication
 from hyperws.groups.redis_scripts import BEGIN, KEEP, READ, READ_NOTES, SCRIPTS, WRITE_NOTE, Script
-from hyperws.groups.resp import Refusal, Reply, Wire, command
 
 try:
-    import redis.asyncio.connection as redis_py
+    import redis.asyncio as redis_py
+    from redis.asyncio.connection import parse_url
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
+    from redis.exceptions import NoScriptError
 except ImportError:
     redis_py = None  # type: ignore[assignment]
+
+Command = tuple[bytes | str | int, ...]
 
 AT_ONCE = 1000              # channels that are subscribed to in one command
 HASH_LASTS = 86_400_000     # milliseconds that the last offset of a topic is known without any message
 TOMBSTONE = 60.0            # seconds that it is known that a note has been taken away
-PING = command(b"PING")
 
 versions = count(1)
 """They tell the later of two notes of this process from the earlier one."""
@@ -49,7 +53,7 @@ class Redis(Backplane):
         options: dict[str, Any] = {}
         try:
             parts = urlsplit(url)
-            options.update(redis_py.parse_url(url))
+            options.update(parse_url(url))
             sound = makes_sense(parts)
         except ValueError:
             sound = False
@@ -60,13 +64,12 @@ class Redis(Backplane):
             )
         self.prefix: str = options.pop("prefix", "hyperws")
         self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        self.make = options.pop("connection_class", redis_py.Connection)
         # a failure is to be seen, not to be mended behind our back
         self.options = options | {
             "protocol": 2, "retry": Retry(NoBackoff(), 0), "retry_on_timeout": False, "retry_on_error": [],
         }
         try:
-            self.database = int(self.make(**self.options).db)
+            self.database = int(self.pool().make_connection().db)   # type: ignore[no-untyped-call]
         except TypeError as error:
             raise ConfigurationError(f"the URL of Redis has an unknown option: {error}") from None
 
@@ -82,16 +85,8 @@ class Redis(Backplane):
         link.lost = lost
         return link
 
-    async def open(self, wire: Wire) -> None:
-        """Connect, and let the wire have the connection."""
-        connection = self.make(**self.options)
-        try:
-            await connection.connect()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        writer, connection._writer, connection._reader = connection._writer, None, None
-        wire.take_over(writer)
+    def pool(self) -> redis_py.ConnectionPool:
+        return redis_py.ConnectionPool(**self.options)
 
     def channel(self, topic: str) -> bytes:
         """Channels are the same in all databases, but for their names."""
@@ -116,7 +111,8 @@ def makes_sense(parts: SplitResult) -> bool:
 
 
 class RedisLink(Link):
-    """Two connections: subscribing to channels leaves one of them fit for nothing else."""
+    """A connection for what is published, as one that subscribes to channels is fit for nothing else, and
+    others for commands."""
 
     def __init__(self, backplane: Redis, origin: str, deliver: Callable[[Delivery], None]) -> None:
         self.backplane = backplane
@@ -124,8 +120,14 @@ class RedisLink(Link):
         self.deliver = deliver
         self.lost: Callable[[Exception], None] | None = None
         """To be told of the end, unless it has been already, or nobody is there yet."""
-        self.commands = Wire(None, self.end)
-        self.channels = Wire(self.published, self.end)
+        self.ended: Exception | None = None
+        self.client = redis_py.Redis(connection_pool=backplane.pool())
+        self.channels = self.client.pubsub()
+        self.reader: asyncio.Task[None] | None = None
+        self.changing = asyncio.Lock()
+        self.answers = 0
+        """How many replies on the connection of the channels are waited for."""
+        self.answered: asyncio.Future[None] | None = None
         self.topics: dict[bytes, str] = {}
         """Those that are subscribed to, by their channels."""
         self.epoch = secrets.token_hex(4).encode()
@@ -134,56 +136,94 @@ class RedisLink(Link):
         """Grows whenever Redis may have forgotten something."""
 
     async def open(self) -> None:
-        await self.backplane.open(self.commands)
-        await self.backplane.open(self.channels)
-        [info] = await self.execute([command(b"INFO")])
-        assert isinstance(info, bytes)
-        facts = dict(line.partition(b":")[::2] for line in info.split(b"\r\n"))
-        if facts[b"role"] != b"master":
+        facts = await self.client.info()
+        if facts["role"] != "master":
             raise ConnectionError("this Redis is a replica, which takes no messages")
         # one that logs all that it does forgets nothing when it ends, only where a replica takes its place
-        promoted = facts[b"master_replid2"].strip(b"0") != b""
-        complete = facts[b"aof_enabled"] == b"1" and not promoted
+        promoted = str(facts["master_replid2"]).strip("0") != ""
+        complete = facts["aof_enabled"] == 1 and not promoted
         await self.load()
         key = f"{self.backplane.prefix}:age".encode()
-        [age] = await self.execute([evaluate(BEGIN, [key], facts[b"run_id"], b"%d" % complete)])
+        [age] = await self.execute([evaluate(BEGIN, [key], str(facts["run_id"]).encode(), b"%d" % complete)])
         self.age = b"%d" % age
+        # a channel of its own, so that there is always one
+        await self.channels.subscribe(f"{self.backplane.prefix}:{secrets.token_hex(8)}")
+        await self.channels.get_message(timeout=None)
+        self.reader = asyncio.create_task(self.read_channels())
 
     async def load(self) -> None:
-        await self.execute([command(b"SCRIPT", b"LOAD", script.source) for script in SCRIPTS])
+        for script in SCRIPTS:
+            await self.client.script_load(script.source)
+
+    async def read_channels(self) -> None:
+        """Take what comes until the connection has ended."""
+        try:
+            while True:
+                message = await self.channels.get_message(timeout=None)
+                if message is not None:
+                    self.take(message)
+        except Exception as error:
+            self.end(error)
+
+    def take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "message":
+            self.published(message["channel"], message["data"])
+        elif self.answers:
+            self.answers -= 1
+            if not self.answers and self.answered is not None and not self.answered.done():
+                self.answered.set_result(None)
 
     def end(self, error: Exception) -> None:
-        """One of the connections has ended."""
+        """The connection has ended."""
+        self.ended = error
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_exception(error)
         lost, self.lost = self.lost, None
         if lost is not None:
             lost(error)
 
     async def close(self) -> None:
         self.lost = None
-        await self.commands.close()
-        await self.channels.close()
+        self.ended = self.ended or ConnectionError("the connection is closed")
+        if self.reader is not None:
+            self.reader.cancel()
+            await asyncio.gather(self.reader, return_exceptions=True)
+        with suppress(Exception):
+            await self.channels.reset()
+        with suppress(Exception):
+            await self.client.connection_pool.disconnect()
 
     async def ping(self) -> None:
-        for answer in self.commands.ask(PING), self.channels.ask(PING):
-            await answer
+        await self.execute([("PING",)])
+        await self.ask_channels(1, self.channels.ping)
 
     # ------------------------------------------------------------------------ what is published
 
     async def subscribe(self, topics: Sequence[str]) -> None:
         channels = {self.backplane.channel(topic): topic for topic in topics}
         self.topics.update(channels)
-        await self.change(b"SUBSCRIBE", list(channels))
+        await self.change(self.channels.subscribe, list(channels))
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         channels = [self.backplane.channel(topic) for topic in topics]
         for channel in channels:
             self.topics.pop(channel, None)
-        await self.change(b"UNSUBSCRIBE", channels)
+        await self.change(self.channels.unsubscribe, channels)
 
-    async def change(self, verb: bytes, channels: list[bytes]) -> None:
+    async def change(self, ask: Callable[..., Awaitable[object]], channels: list[bytes]) -> None:
         for first in range(0, len(channels), AT_ONCE):
             some = channels[first:first + AT_ONCE]
-            raise_refusals(await self.channels.ask(command(verb, *some), len(some)))
+            await self.ask_channels(len(some), ask, *some)
+
+    async def ask_channels(self, answers: int, ask: Callable[..., Awaitable[object]], *words: bytes) -> None:
+        """Send something on the connection of the channels, and wait until it has been answered."""
+        async with self.changing:
+            if self.ended is not None:
+                raise self.ended
+            self.answers += answers
+            self.answered = asyncio.get_running_loop().create_future()
+            await ask(*words)
+            await self.answered
 
     def published(self, channel: bytes, payload: bytes) -> None:
         """A message has come: nothing or its epoch and offset, and its data on the next line."""
@@ -201,11 +241,11 @@ class RedisLink(Link):
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         before: dict[str, int] = {}
-        commands = []
+        commands: list[Command] = []
         for publication in publications:
             topic, data, number, keep = publication
             if keep is None:
-                commands.append(command(b"PUBLISH", self.backplane.channel(topic), b"\n" + data))
+                commands.append((b"PUBLISH", self.backplane.channel(topic), b"\n" + data))
             else:
                 seen = self.backplane.key(f"seen:{self.origin.decode()}", topic)
                 commands.append(evaluate(
@@ -249,28 +289,33 @@ class RedisLink(Link):
     def note_keys(self, topic: str) -> list[bytes]:
         return [self.backplane.key("notes", topic), self.backplane.key("until", topic)]
 
-    async def execute(self, commands: list[bytes]) -> list[Reply]:
-        """The replies to these commands, once all have been carried out. Raises Refusal."""
-        replies = await self.commands.ask(b"".join(commands), len(commands)) if commands else []
-        refused = [at for at, reply in enumerate(replies) if isinstance(reply, Refusal)]
-        if refused and str(replies[refused[0]]).startswith("NOSCRIPT"):     # somebody has flushed them
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to these commands, once all have been carried out. Raises what Redis answers in errors."""
+        if self.ended is not None:
+            raise self.ended
+        replies = await self.send(commands)
+        refused = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if refused:     # somebody has flushed them
             await self.load()
-            again = await self.commands.ask(b"".join(commands[at] for at in refused), len(refused))
+            again = await self.send(commands[at] for at in refused)
             for at, reply in zip(refused, again, strict=True):
                 replies[at] = reply
-        raise_refusals(replies)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
         return replies
 
-
-def raise_refusals(replies: list[Reply]) -> None:
-    for reply in replies:
-        if isinstance(reply, Refusal):
-            raise reply
+    async def send(self, commands: Iterable[Command]) -> list[Any]:
+        pipeline = self.client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
 
 
 def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def evaluate(script: Script, keys: list[bytes], *arguments: bytes) -> bytes:
-    return command(b"EVALSHA", script.name, b"%d" % len(keys), *keys, *arguments)
+def evaluate(script: Script, keys: list[bytes], *arguments: bytes) -> Command:
+    return b"EVALSHA", script.name, len(keys), *keys, *arguments

