@@ -12,11 +12,27 @@ from hyperws.errors import ListenError
 SocketOption = tuple[int, int, int | bytes]
 
 
-def listen_tcp(host: str, port: int, backlog: int, options: list[SocketOption]) -> list[socket.socket]:
+def listen_tcp(
+    host: str, port: int, backlog: int, options: list[SocketOption], *, reuse_port: bool = False
+) -> list[socket.socket]:
     """Listen on every address of `host`, on one port. Sockets accepted later inherit the `options`.
 
-    Raises ListenError.
+    With `reuse_port`, others that have it too may listen beside, and the system shares out the connections
+    (SO_REUSEPORT). Raises ListenError.
     """
+    sockets = bind_tcp(host, port, options, reuse_port)
+    try:
+        for listener in sockets:
+            listener.listen(backlog)
+    except OSError as error:
+        close_all(sockets)
+        raise ListenError(describe(error, host, port)) from None
+    return sockets
+
+
+def bind_tcp(
+    host: str, port: int, options: list[SocketOption], reuse_port: bool = False
+) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
@@ -28,22 +44,31 @@ def listen_tcp(host: str, port: int, backlog: int, options: list[SocketOption]) 
             sockets.append(listener)
             if os.name == "posix":
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            for level, option, value in options:
-                if family == socket.AF_INET6 and (level, option) == (socket.IPPROTO_IP, socket.IP_TTL):
-                    level, option = socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS
-                listener.setsockopt(level, option, value)
+            set_options(listener, options)
             if port == 0 and len(sockets) > 1:
                 address = (address[0], sockets[0].getsockname()[1], *address[2:])
             listener.setblocking(False)
             listener.bind(address)
-            listener.listen(backlog)
     except OSError as error:
-        for listener in sockets:
-            listener.close()
+        close_all(sockets)
         raise ListenError(describe(error, host, port)) from None
     return sockets
+
+
+def set_options(listener: socket.socket, options: list[SocketOption]) -> None:
+    for level, option, value in options:
+        if listener.family == socket.AF_INET6 and (level, option) == (socket.IPPROTO_IP, socket.IP_TTL):
+            level, option = socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS
+        listener.setsockopt(level, option, value)
+
+
+def close_all(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
 
 
 def listen_unix(path: str, backlog: int) -> socket.socket:

@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     port: int
     unix_socket: str | os.PathLike[str]
     backlog: int
+    workers: int
     ttl: int
     enable_nodelay: Literal[True]
     disable_nodelay: Literal[True]
@@ -68,6 +69,7 @@ class Configurable:
         self.negotiator = Negotiator(None, sys.maxsize)
         self.gzipping: Gzip | None = None
         self.logs_access = False
+        self.worker_count = 1
         self.certificate: Certificate | None = None
         self.proxies: TrustedProxies | None = None
         self._started = False
@@ -117,6 +119,17 @@ class Configurable:
         """How many connections may wait to be accepted. Default: 4096."""
         self._check(is_int(backlog, 1, 1 << 30), "backlog takes a number from 1 to 1073741824", backlog)
         self._backlog = backlog
+        return self
+
+    def workers(self, count: int) -> Self:
+        """Serve in so many processes, which `run` starts, watches over and starts again where they die.
+
+        The system shares out the connections among them. Each has an event loop, limits and an application of
+        its own: they have no objects in common, and `on_startup` and `on_shutdown` run in each. Only on
+        systems that can fork. Default: 1.
+        """
+        self._check(is_int(count, 1, 1024), "workers takes a number from 1 to 1024", count)
+        self.worker_count = count
         return self
 
     def enable_nodelay(self) -> Self:
@@ -283,6 +296,14 @@ class Configurable:
             raise UsageError("options must be set before the server starts")
         if not valid:
             raise ConfigurationError(f"{rule}, not {value!r}")
+
+    @property
+    def listens_on_unix_socket(self) -> bool:
+        return self._unix_socket is not None
+
+    @property
+    def shutdown_grace(self) -> float | None:
+        return self._limits.shutdown_grace
 
     @property
     def _tcp_options(self) -> list[SocketOption]:

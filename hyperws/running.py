@@ -1,24 +1,23 @@
-"""Running servers in an event loop of their own, until a signal or a call stops them."""
+"""Running servers in this process, or one in several."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
+import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
+from hyperws import worker
 from hyperws.errors import ConfigurationError, UsageError
-from hyperws.signals import Signals
+from hyperws.event_loop import serve
+from hyperws.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from hyperws.server import Server
-
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not on Windows
-    from asyncio import new_event_loop
 
 logger = logging.getLogger("hyperws")
 
@@ -30,6 +29,10 @@ def run(*servers: Server, on_listening: Callable[[], None] | None = None) -> Non
     until `shutdown` or `stop` is called. `on_listening` is called once connections are accepted. Uses uvloop
     where it is installed. Raises ListenError, what an `on_startup` function raises, and UsageError inside a
     running event loop.
+
+    A server with `workers` is run alone, and its workers are started here and watched over, `on_listening`
+    being called once all of them accept connections. SIGHUP replaces them one by one. Raises SystemExit with
+    the status 1 where one could not start at all, or did not end well when it was told to.
     """
     try:
         asyncio.get_running_loop()
@@ -37,32 +40,44 @@ def run(*servers: Server, on_listening: Callable[[], None] | None = None) -> Non
         pass
     else:
         raise UsageError("run() has an event loop of its own: inside a running one use 'await start()'")
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(servers, on_listening))
+    if worker.makes_server:
+        raise UsageError("this is run already: put 'server.run()' below 'if __name__ == \"__main__\":'")
+    if any(server.worker_count > 1 for server in servers):
+        if len(servers) > 1:
+            raise ConfigurationError("a server with workers can't be run together with others")
+        return run_with_workers(servers[0], on_listening)
 
-
-async def serve(servers: tuple[Server, ...], on_listening: Callable[[], None] | None) -> None:
-    asked = asyncio.get_running_loop().create_future()
-    async with AsyncExitStack() as stack:
+    def announce() -> None:
         for server in servers:
-            await stack.enter_async_context(server)
-        with Signals(asked, lambda: reload_certificates(servers)):
-            for server in servers:
-                logger.info("listening on %s", server.address)
-            if on_listening is not None:
-                on_listening()
-            ended = asyncio.gather(*(server.wait_stopped() for server in servers))
-            await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.gather(*(server.stop() for server in servers))
-            await ended
+            logger.info("listening on %s", server.address)
+        if on_listening is not None:
+            on_listening()
+
+    serve(servers, announce)
 
 
-def reload_certificates(servers: tuple[Server, ...]) -> None:
-    for server in servers:
-        if server.certificate is not None and server.certificate.files is not None:
+def run_with_workers(server: Server, on_listening: Callable[[], None] | None) -> None:
+    def announce(sockets: list[socket.socket]) -> None:
+        if on_listening is not None:
+            server.sockets = sockets    # for its address
             try:
-                server.reload_tls()
-            except ConfigurationError as error:
-                logger.error("the certificate stays the one it is: %s", error)
-            else:
-                logger.info("the certificate has been read again")
+                on_listening()
+            finally:
+                server.sockets = []
+
+    if status := supervise(lambda: server, server.worker_count, announce):
+        raise SystemExit(status)
+
+
+def supervise(
+    make_server: Callable[[], Server],
+    count: int | None,
+    on_ready: Callable[[list[socket.socket]], None] | None = None,
+) -> int:
+    """Run workers until they are told to end. Each makes its server, whose `workers` is their number where
+    `count` is None. Returns the exit status. Raises ConfigurationError and UsageError."""
+    if not hasattr(os, "fork"):
+        raise ConfigurationError("workers are forked, which this system can't: leave them out")
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("workers are started and stopped by signals: call run() in the main thread")
+    return Supervisor(partial(worker.work, make_server), count, on_ready=on_ready).run()

@@ -17,6 +17,7 @@ from hyperws._core.portable import Portable
 from hyperws._core.websocket_session import WebSocketSession
 from hyperws.application import Application
 from hyperws.errors import ConfigurationError, UsageError
+from hyperws.handover import Handover, address_of
 from hyperws.hooks import call
 from hyperws.incoming import Incoming
 from hyperws.listening import listen_tcp, listen_unix
@@ -43,11 +44,12 @@ class Server(Publisher):
     def __init__(self, *unnamed: object, **options: Unpack[Options]) -> None:
         super().__init__(*unnamed, **options)
         self._driver: Driver | None = None
-        self._sockets: list[socket.socket] = []
+        self.sockets: list[socket.socket] = []
         self._stopping: asyncio.Task[None] | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._stop_asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.handover: Handover | None = None       # where this is a worker
 
     def seen_by_client(self, context: Incoming) -> tuple[str, str, str | None]:
         """(client, scheme, host) of a request, as its client has them."""
@@ -62,18 +64,19 @@ class Server(Publisher):
     @property
     def address(self) -> tuple[str, int]:
         """(host, port) it listens on; (path, 0) for a Unix socket. Raises UsageError before it is started."""
-        if not self._sockets:
+        if not self.sockets:
             raise UsageError("the server has no address before it has started")
-        name = self._sockets[0].getsockname()
-        return (name, 0) if isinstance(name, str) else (name[0], name[1])
+        return address_of(self.sockets)
 
     async def start(self) -> None:
         """Listen, and serve in the running event loop until `stop`.
 
-        Raises ListenError, and what an `on_startup` function raises.
+        Raises ListenError, what an `on_startup` function raises, and UsageError for a server with workers.
         """
         if self._started:
             raise UsageError("the server has started already")
+        if self.worker_count > 1 and self.handover is None:
+            raise UsageError("workers are processes of their own, which only 'server.run()' starts")
         self._loop = loop = asyncio.get_running_loop()
         driver = self._make_driver(loop)
         self._started, self._stopping, self._stop_asked = True, None, False
@@ -86,8 +89,8 @@ class Server(Publisher):
             started_up = True
             if self._stop_asked:
                 raise UsageError("the server was told to stop before it had started")
-            self._sockets = self._listen()
-            if (starting := driver.start(self._sockets)) is not None:
+            self.sockets = self._listen()
+            if (starting := driver.start(self.sockets)) is not None:
                 await starting
             self._driver = driver
         except BaseException:
@@ -184,12 +187,12 @@ class Server(Publisher):
                 logger.error("%r raised while the server stopped", function, exc_info=error)
 
     def _close_listeners(self) -> None:
-        if self._unix_socket is not None and self._sockets:
+        if self._unix_socket is not None and self.sockets and self.handover is None:
             with suppress(FileNotFoundError):  # an event loop of Python 3.13 or later has removed it
                 os.unlink(self._unix_socket)
-        for listener in self._sockets:
+        for listener in self.sockets:
             listener.close()
-        self._sockets = []
+        self.sockets = []
 
     def _close(self, driver: Driver) -> None:
         self._close_listeners()
@@ -208,7 +211,10 @@ class Server(Publisher):
         await self.stop()
 
     def run(self, *, on_listening: Callable[[], None] | None = None) -> None:
-        """Serve until SIGINT or SIGTERM, as `hyperws.run` does for any number of servers."""
+        """Serve until SIGINT or SIGTERM, as `hyperws.run` does, which says more.
+
+        In several processes, where the server has `workers`.
+        """
         run(self, on_listening=on_listening)
 
     def reload_tls(self) -> None:
@@ -237,8 +243,11 @@ class Server(Publisher):
 
     def _listen(self) -> list[socket.socket]:
         if self._unix_socket is not None:
+            if self.handover is not None:
+                return self.handover.listen_unix(self._unix_socket, self._backlog)
             return [listen_unix(self._unix_socket, self._backlog)]
-        return listen_tcp(self._host, self._port, self._backlog, self._tcp_options)
+        listen = listen_tcp if self.handover is None else self.handover.listen_tcp
+        return listen(self._host, self._port, self._backlog, self._tcp_options)
 
 
 async def ends_within(futures: Iterable[asyncio.Future[None]], seconds: float | None) -> bool:

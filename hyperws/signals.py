@@ -1,13 +1,14 @@
-"""The signals that a running server listens to."""
+"""The signals that a running process listens to."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 STOP = (signal.SIGINT, signal.SIGTERM)
 
@@ -44,3 +45,47 @@ class Signals:
     def __exit__(self, *error: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+class SignalQueue:
+    """While this is entered, these signals do nothing but make it readable, and `take` tells which came.
+
+    For a process without an event loop, in its main thread.
+    """
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.reader, self.writer = socket.socketpair()
+        self.reader.setblocking(False)
+        self.writer.setblocking(False)
+        self.wakeup_before = signal.set_wakeup_fd(self.writer.fileno(), warn_on_full_buffer=False)
+        for number in self.numbers:
+            self.before[number] = signal.signal(number, self.receive)
+        return self
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Python has written its number to the socket."""
+
+    def fileno(self) -> int:
+        return self.reader.fileno()
+
+    def take(self) -> bytes:
+        """The numbers of the signals that have come since the last time."""
+        try:
+            return self.reader.recv(4096)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        """Leave the signals of a forked process alone: they are its own affair."""
+        self.reader.close()
+        self.writer.close()
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self.wakeup_before)
+        self.close()
