@@ -202,7 +202,9 @@ class Application:
                 return "without response middleware"
             whole = False
         if whole:
-            http.done(context.keep_alive and not self.server.stopping)
+            http.done(context.keep_alive)
+            if self.server.stopping:
+                http.go_away()      # the head may have been sent before, without a word of it
             return ""
         http.abort()  # the peer must not take half a response for a whole one
         return "cut off"

@@ -90,8 +90,7 @@ class Server(Publisher):
             if self._stop_asked:
                 raise UsageError("the server was told to stop before it had started")
             self.sockets = self._listen()
-            if (starting := driver.start(self.sockets)) is not None:
-                await starting
+            driver.start(self.sockets)
             self._driver = driver
         except BaseException:
             driver.stop_listening()
@@ -188,7 +187,7 @@ class Server(Publisher):
 
     def _close_listeners(self) -> None:
         if self._unix_socket is not None and self.sockets and self.handover is None:
-            with suppress(FileNotFoundError):  # an event loop of Python 3.13 or later has removed it
+            with suppress(FileNotFoundError):
                 os.unlink(self._unix_socket)
         for listener in self.sockets:
             listener.close()
@@ -232,7 +231,7 @@ class Server(Publisher):
         app = self._app = Application(self, loop)
         if name == "portable":
             tls = None if self.certificate is None else self.certificate.context
-            return Portable(loop, self._limits, app, self._nodelay, self._backlog, tls)
+            return Portable(loop, self._limits, app, self._nodelay, tls)
         if name != "reactor":
             raise ConfigurationError(f"HYPERWS_DRIVER is 'reactor' or 'portable', not {name!r}")
         if sys.platform == "win32":

@@ -13,7 +13,10 @@ from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.topics cimport Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
 
+cdef int ACCEPTS            # connections taken in one go, before those that are open get their turn
+cdef int LAST_ACCEPTS       # times that many, before listening ends
 cdef double ACCEPT_PAUSE    # seconds without accepting, where descriptors or memory are used up
+cdef double LAST_CALL       # seconds that a peer has to bring a request when the server stops
 
 
 cdef class Driver:
@@ -36,6 +39,8 @@ cdef class Driver:
     cdef int fault(self, Connection connection, object error) except -1
     cdef int schedule_flush(self) except -1
     cdef int flush(self) except -1
+    cdef bint is_drained(self) noexcept
+    cdef int look_if_drained(self) except -1
 
     # a driver's own part
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2

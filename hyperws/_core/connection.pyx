@@ -14,7 +14,10 @@ from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.topics cimport LATEST, Policy, Subscriber
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
+cdef int ACCEPTS = 64
+cdef int LAST_ACCEPTS = 64
 cdef double ACCEPT_PAUSE = 0.25
+cdef double LAST_CALL = 1.0
 
 cdef size_t CORK_SIZE = 65536      # bytes after which a batch's output is sent before its end
 cdef size_t CORK_KEPT = 4 * 65536  # the most memory that an empty cork holds on to
@@ -45,6 +48,7 @@ cdef class Driver:
         raise NotImplementedError
 
     def stop_listening(self):
+        """Take the connections that wait, and no more."""
         raise NotImplementedError
 
     def close(self):
@@ -54,9 +58,16 @@ cdef class Driver:
     def wait_drained(self):
         """A future that is done as soon as every socket is closed and every handler has ended."""
         self.drained = self.loop.create_future()
-        if not self.connections:
-            self.drained.set_result(None)
+        self.look_if_drained()
         return self.drained
+
+    cdef bint is_drained(self) noexcept:
+        return not self.connections
+
+    cdef int look_if_drained(self) except -1:
+        if self.drained is not None and not self.drained.done() and self.is_drained():
+            self.drained.set_result(None)
+        return 0
 
     def abort_all(self):
         """Close every socket at once."""
@@ -80,9 +91,7 @@ cdef class Driver:
         retired, connection.session = connection.session, None      # they held each other
         if retired.when_retired is not None:
             retired.when_retired()
-        if self.drained is not None and not self.connections and not self.drained.done():
-            self.drained.set_result(None)
-        return 0
+        return self.look_if_drained()
 
     cdef int fault(self, Connection connection, object error) except -1:
         """Something in here or in a hook of the application raised: this connection can't go on."""

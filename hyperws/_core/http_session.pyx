@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport buffer_size
-from hyperws._core.connection cimport Connection
+from hyperws._core.connection cimport LAST_CALL, Connection
 from hyperws._core.deflate cimport Inflater
 from hyperws._core.event_writer cimport CHUNKED_EVENTS, COMMENT, PLAIN_EVENTS, EventWriter
 from hyperws._core.message_writer cimport MessageWriter
@@ -70,7 +70,7 @@ cdef class HttpSession(RequestReader):
             self.connection.rearm()
 
     def go_away(self):
-        """The server stops: close, unless a request is being answered."""
+        """The server stops: close, unless a request is being answered, or may be on its way."""
         if self.polling is not None:
             self.polling.end()
         if self.streaming:
@@ -78,7 +78,14 @@ cdef class HttpSession(RequestReader):
         elif self.answered:
             self.connection.finish_politely()
         elif not self.answering:
-            self.connection.finish()
+            self.last_call = True
+            if self.last_call_ends() <= self.connection.driver.loop.time():
+                self.connection.finish()
+            else:
+                self.connection.rearm()
+
+    cdef double last_call_ends(self):
+        return max(self.since, self.connection.last_read) + LAST_CALL
 
     def abort(self):
         """Close at once, without an end to the response."""
@@ -187,6 +194,8 @@ cdef class HttpSession(RequestReader):
             return self.ping_at
         if self.answering:
             return self.ended_at + bounds.handler_grace if self.connection.input_ended else INFINITY
+        if self.last_call:
+            return self.last_call_ends()
         if not buffer_size(&self.pending) and self.served:
             return self.since + bounds.idle_timeout
         return self.since + bounds.handshake_timeout
@@ -205,6 +214,8 @@ cdef class HttpSession(RequestReader):
             if self.task is not None:
                 self.task.cancel()      # its peer ended its output a long time ago
             return connection.abort()
+        if self.last_call:
+            return connection.finish()
         if not buffer_size(&self.pending):
             return connection.abort()
         return self.refuse(BadRequest(408, "the request took too long to come"), None)

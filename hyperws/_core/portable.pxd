@@ -9,8 +9,9 @@ cdef class Portable(Driver):
     cdef RequestParser parser
     cdef object nodelay
     cdef readonly object tls                # the ssl.SSLContext, or None
-    cdef set tasks                 # that accept, and shake hands
-    cdef int backlog
-    cdef list servers
-    cdef bint listening
+    cdef list listeners            # sockets that have a reader
+    cdef set accepting             # tasks instead, where the loop has no readers
+    cdef set starting              # tasks of connections that have no transport yet
+    cdef bint stopping
+    cdef object last_call          # the timer that gives those up, or None
     cdef dict closing              # transport that is to send its last bytes: timer that ends it

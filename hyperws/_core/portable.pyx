@@ -15,7 +15,9 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from hyperws._core.admission cimport NO_ROOM, describe_peer
-from hyperws._core.connection cimport ACCEPT_PAUSE, Connection, Driver
+from hyperws._core.connection cimport (
+    ACCEPT_PAUSE, ACCEPTS, LAST_ACCEPTS, LAST_CALL, Connection, Driver,
+)
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -25,75 +27,122 @@ cdef Py_ssize_t WRITE_SIZE = 65536      # given to a transport at once, so that 
 
 @cython.final
 cdef class Portable(Driver):
-    def __init__(self, loop, limits, app, nodelay, backlog, tls=None):
+    def __init__(self, loop, limits, app, nodelay, tls=None):
         super().__init__(loop, limits, app)
         self.incoming = bytearray()
         self.parser = RequestParser(
             self.bounds.max_head_size, self.bounds.max_headers, self.bounds.max_body_size
         )
         self.nodelay = nodelay
-        self.backlog = backlog
         self.tls = tls
-        self.tasks = set()
-        self.servers = []
+        self.listeners = []
+        self.accepting = set()
+        self.starting = set()
         self.closing = {}
-        self.listening = True
+        self.stopping = False
 
-    async def start(self, sockets):
-        for socket in sockets:
-            if self.tls is not None:
-                self.keep(self.accept(socket))
-                continue
-            if socket.family == getattr(sockets_module, "AF_UNIX", None):
-                create = self.loop.create_unix_server
+    def start(self, sockets):
+        for listener in sockets:
+            try:
+                self.loop.add_reader(listener, self.accept, listener)
+            except NotImplementedError:     # Windows' own loop
+                self.accepting.add(self.loop.create_task(self.accept_by_loop(listener)))
             else:
-                create = self.loop.create_server
-            self.servers.append(await create(lambda: Protocol(self), sock=socket))
-            socket.listen(self.backlog)     # asyncio has set one of its own
+                self.listeners.append(listener)
 
     def stop_listening(self):
-        self.listening = False
-        for server in self.servers:
-            server.close()
-        for task in self.tasks:
+        cdef int _
+        self.stopping = True
+        for listener in self.listeners:
+            self.loop.remove_reader(listener)
+            for _ in range(LAST_ACCEPTS):
+                if self.accept(listener) < ACCEPTS:
+                    break
+        self.listeners.clear()
+        for task in self.accepting:
+            task.cancel()
+        self.last_call = self.loop.call_later(LAST_CALL, self.give_up_starting)
+
+    def give_up_starting(self):
+        for task in self.starting:
             task.cancel()
 
-    def keep(self, coroutine):
-        task = self.loop.create_task(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    def abort_all(self):
+        self.give_up_starting()
+        super().abort_all()
 
-    async def accept(self, listener):
-        """Take connections that are to shake hands for TLS.
+    def close(self):
+        super().close()
+        if self.last_call is not None:
+            self.last_call.cancel()
 
-        A server of the event loop's own would hide them from the limits until they have.
-        """
+    cdef bint is_drained(self) noexcept:
+        return not self.connections and not self.starting
+
+    def accept(self, listener):
+        """Take connections that wait. Returns how many it took, or turned away."""
+        cdef int i
+        for i in range(ACCEPTS):
+            try:
+                socket, address = listener.accept()
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self.loop.remove_reader(listener)
+                    self.loop.call_later(ACCEPT_PAUSE, self.accept_again, listener)
+                    self.app.out_of_descriptors()
+                return i
+            self.take(socket, address)
+        return ACCEPTS
+
+    def accept_again(self, listener):
+        if listener in self.listeners:
+            self.loop.add_reader(listener, self.accept, listener)
+
+    async def accept_by_loop(self, listener):
+        """Take connections on a loop that has no readers."""
         while True:
             try:
-                socket, address = await self.loop.sock_accept(listener)
+                self.take(*await self.loop.sock_accept(listener))
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     self.app.out_of_descriptors()
                     await asyncio.sleep(ACCEPT_PAUSE)
-                continue
-            host, _ = describe_peer(address)
-            if self.admission.admits(host):
-                self.admission.admit(host)
-                self.keep(self.shake_hands(socket, Protocol(self, host)))
-            else:
-                socket.close()
 
-    async def shake_hands(self, socket, protocol):
+    def take(self, socket, address):
+        host, _ = describe_peer(address)
+        socket.setblocking(False)
+        if self.admission.admits(host):
+            self.admission.admit(host)
+            task = self.loop.create_task(self.connect(socket, Protocol(self, host)))
+            self.starting.add(task)
+            task.add_done_callback(self.has_started)
+            return
+        with socket:
+            if self.tls is None:
+                try:
+                    socket.send(NO_ROOM)
+                except OSError:
+                    pass
+
+    async def connect(self, socket, protocol):
+        """Have a transport for a connection. It counts as one from now on, for TLS may take its time."""
         try:
-            await self.loop.connect_accepted_socket(
-                lambda: protocol, socket, ssl=self.tls,
-                ssl_handshake_timeout=finite(self.bounds.handshake_timeout),
-                ssl_shutdown_timeout=finite(self.bounds.close_timeout),
-            )
+            if self.tls is None:
+                await self.loop.connect_accepted_socket(lambda: protocol, socket)
+            else:
+                await self.loop.connect_accepted_socket(
+                    lambda: protocol, socket, ssl=self.tls,
+                    ssl_handshake_timeout=finite(self.bounds.handshake_timeout),
+                    ssl_shutdown_timeout=finite(self.bounds.close_timeout),
+                )
         except OSError:
             pass        # it speaks no TLS, or other TLS, or is gone
         finally:
-            protocol.end_handshake()
+            protocol.end_start()
+
+    def has_started(self, task):
+        self.starting.discard(task)
+        self.look_if_drained()
 
     cdef Py_ssize_t transmit(self, Connection connection, const uint8_t *data, size_t size) except -2:
         cdef Py_ssize_t taken = 0, piece
@@ -171,33 +220,29 @@ cdef class Portable(Driver):
 class Protocol(asyncio.Protocol):
     """What a transport calls."""
 
-    __slots__ = ("driver", "connection", "transport", "shaking_hands")
+    __slots__ = ("driver", "connection", "transport", "starting")
 
-    def __init__(self, driver, shaking_hands=None):
+    def __init__(self, driver, address):
         self.driver = driver
         self.connection = None
         self.transport = None
-        self.shaking_hands = shaking_hands      # the address as which that counts, else None
+        self.starting = address     # as which the connection counts until it is made
 
-    def end_handshake(self):
+    def end_start(self):
         cdef Portable driver = self.driver
-        if self.shaking_hands is not None:
-            driver.admission.release(self.shaking_hands)
-            self.shaking_hands = None
+        if self.starting is not None:
+            driver.admission.release(self.starting)
+            self.starting = None
 
     def connection_made(self, transport):
         cdef Portable driver = self.driver
         cdef Connection connection
         host, client = describe_peer(transport.get_extra_info("peername"))
         self.transport = transport
-        if not driver.listening:
-            transport.abort()
+        if self.starting is None:
+            transport.abort()       # it was given up
             return
-        self.end_handshake()
-        if not driver.admission.admits(host):
-            transport.write(NO_ROOM)
-            transport.close()
-            return
+        self.end_start()
         if not driver.nodelay and ":" in client:
             # asyncio switches it on for every transport
             transport.get_extra_info("socket").setsockopt(
@@ -210,6 +255,8 @@ class Protocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_SIZE)
         self.connection = connection
         driver.add(connection)
+        if driver.stopping:
+            connection.session.go_away()
 
     def data_received(self, bytes data):
         cdef Portable driver = self.driver

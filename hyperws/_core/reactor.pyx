@@ -7,7 +7,9 @@ from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EN
 from libc.stdint cimport uint8_t, uint16_t
 
 from hyperws._core.admission cimport NO_ROOM, describe_peer
-from hyperws._core.connection cimport ACCEPT_PAUSE, Connection, Driver
+from hyperws._core.connection cimport (
+    ACCEPT_PAUSE, ACCEPTS, LAST_ACCEPTS, Connection, Driver,
+)
 from hyperws._core.http cimport RequestParser
 from hyperws._core.http_session cimport HttpSession
 
@@ -33,8 +35,6 @@ cdef extern from "<netinet/in.h>" nogil:
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char *inet_ntop(int family, const void *address, char *text, socklen_t size)
-
-cdef int ACCEPTS = 64               # connections taken in one go, before those that are open get their turn
 
 
 cdef class Listener:
@@ -77,7 +77,12 @@ cdef class Reactor(Driver):
 
     def stop_listening(self):
         cdef Listener listener
+        cdef int _
+        self.now = self.loop.time()
         for listener in self.listeners:
+            for _ in range(LAST_ACCEPTS):
+                if self.accept(listener) < ACCEPTS:
+                    break
             self.watch_listener(listener, False)
         self.ended.extend(self.listeners)
         self.listeners.clear()
@@ -145,13 +150,14 @@ cdef class Reactor(Driver):
         return 0
 
     cdef int accept(self, Listener listener) except -1:
+        """Take connections that wait. Returns how many it took, or turned away."""
         cdef sockaddr_storage address
         cdef socklen_t size
-        cdef int _, fd
+        cdef int i, fd
         cdef Connection connection
-        for _ in range(ACCEPTS):
+        for i in range(ACCEPTS):
             if not listener.watched:
-                break
+                return i
             size = sizeof(address)
             fd = hw_accept(listener.fd, &address, &size)
             if fd < 0:
@@ -161,7 +167,7 @@ cdef class Reactor(Driver):
                     self.app.out_of_descriptors()
                 elif fd in (-ECONNABORTED, -EINTR):
                     continue
-                break
+                return i
             host, client = peer_of(&address)
             if not self.admission.admits(host):
                 hw_send(fd, <const uint8_t *> NO_ROOM, len(NO_ROOM))
@@ -175,7 +181,7 @@ cdef class Reactor(Driver):
                 self.watch(connection)
             except OSError as error:
                 self.fault(connection, error)
-        return 0
+        return ACCEPTS
 
     def accept_again(self, Listener listener):
         if listener in self.listeners:
