@@ -226,14 +226,14 @@ class Supervisor:
             logger.error("%s before it was ready: the workers stay what they are", what)
         elif child.was_ready or child in self.workers[1:]:
             child.process, child.successor = child.successor, None
+            if any(each.listens for each in self.workers if each is not child):
+                self.let_go(child.listeners)    # whoever comes goes to the others
+                child.listeners = None
             if child.process is None:
                 delay = child.put_off(process.seconds_ready)
                 logger.error("%s: another one follows in %.1f seconds", what, delay)
             else:
                 logger.error("%s", what)
-            if any(each.listens for each in self.workers):      # they take what it would leave waiting
-                self.let_go(child.listeners)
-                child.listeners = None
         else:
             child.process = None
             self.failed = True

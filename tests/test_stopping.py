@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,10 +14,16 @@ from websockets.exceptions import ConnectionClosed as PeerClosed
 
 from hyperws import Limits, Server, UsageError
 
+from .test_bodies import soon
+
 
 async def echo(ctx):
     async for message in ctx:
         await ctx.send(message)
+
+
+async def hello(ctx):
+    await ctx.send("hello")
 
 
 async def test_stop_closes_with_1001_and_lets_a_request_end():
@@ -51,6 +58,69 @@ async def test_stop_closes_with_1001_and_lets_a_request_end():
     writer.close()
     idle[1].close()
     await asyncio.wait_for(stopping, 20)
+
+
+async def test_stop_answers_whoever_waits_to_be_accepted():
+    server = Server(port=0).route("/", hello)
+    await server.start()
+    peers = []
+    for _ in range(100):    # the loop has no turn to accept anyone
+        peers.append(socket.create_connection(server.address, timeout=20))
+        peers[-1].sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    stopping = asyncio.create_task(server.stop())
+    for peer in peers:
+        reader, writer = await asyncio.open_connection(sock=peer)
+        answer = await soon(reader.read())
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"hello")
+        writer.close()
+    await soon(stopping)
+
+
+async def test_stop_answers_requests_that_are_on_their_way():
+    """On a connection that has just been opened, and on one that has just been used."""
+    server = Server(port=0).route("/", hello)
+    await server.start()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    new = await asyncio.open_connection(*server.address)
+    used = await asyncio.open_connection(*server.address)
+    used[1].write(request)
+    assert b"connection: close" not in await soon(used[0].readuntil(b"hello"))
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    assert server.stopping
+    for reader, writer in (new, used):
+        writer.write(request)
+        answer = await soon(reader.read())
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" in answer
+        writer.close()
+    await soon(stopping)
+
+
+async def test_an_answer_that_promised_more_is_followed_by_one_more():
+    """Its head went out before the server was told to stop."""
+    server, go_on = Server(port=0), asyncio.Event()
+
+    @server.route("/")
+    async def handler(ctx):
+        await ctx.set_response_body("hel").send_body()
+        await go_on.wait()
+        await ctx.set_response_body("lo").send_body()
+
+    await server.start()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    reader, writer = await asyncio.open_connection(*server.address)
+    writer.write(request)
+    assert b"connection: close" not in await soon(reader.readuntil(b"hel\r\n"))
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await soon(reader.readuntil(b"0\r\n\r\n"))
+    writer.write(request)
+    assert b"connection: close" in await soon(reader.read())
+    writer.close()
+    await soon(stopping)
 
 
 async def test_stop_cuts_off_a_handler_that_never_returns():

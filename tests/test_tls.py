@@ -181,6 +181,21 @@ async def test_a_body_that_nobody_takes_is_held_back(certificate, authority, por
         await server.stop(grace=0.1)
 
 
+async def test_stopping_lets_peers_shake_hands_that_have_just_come(authority, certificate, portable):
+    server = make_server().tls(*certificate)
+    await server.start()
+    peers = [socket.create_connection(server.address, timeout=20) for _ in range(10)]
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    for peer in peers:
+        secured = asyncio.open_connection(sock=peer, ssl=authority.trusting, server_hostname="127.0.0.1")
+        reader, writer = await soon(secured)
+        writer.write(get("/"))
+        assert (await soon(reader.read())).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    await soon(stopping)
+
+
 async def test_stopping_while_peers_shake_hands(certificate, portable):
     server = make_server().tls(*certificate)
     await server.start()

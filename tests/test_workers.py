@@ -143,8 +143,10 @@ class Upload:
         self.socket.close()
 
     def answer(self):
+        """All that comes, until the server closes its side; this side is closed then too."""
         self.socket.sendall(b"cd")
-        return self.file.read()
+        with self:
+            return self.file.read()
 
 
 # --------------------------------------------------------------------------- serving
