@@ -10,8 +10,9 @@ from hyperws._core.topics import Topics
 from hyperws.application import Application
 from hyperws.checks import is_int
 from hyperws.context import Context
-from hyperws.errors import UsageError
+from hyperws.errors import ConfigurationError, UsageError
 from hyperws.groups.backplane import Keep
+from hyperws.groups.between_workers import WorkerBus
 from hyperws.groups.history import Rule, Rules, Wrap
 from hyperws.groups.presence import Member
 from hyperws.groups.relay import Relay
@@ -100,6 +101,16 @@ class Publisher(Routable):
     def gaps(self) -> int:
         """How many times subscribers of a topic in this process may have missed messages. See `on_gap`."""
         return 0 if self._relay is None else self._relay.gaps
+
+    def join_workers(self, count: int, bus: WorkerBus | None) -> None:
+        """Be one of so many workers, which have this bus, unless they have a backplane."""
+        if count > 1 and self._backplane is None:
+            if bus is None:
+                raise ConfigurationError(
+                    "topics that span workers need pyzmq and msgspec, pip install 'hyperws[workers]', "
+                    "or a backplane"
+                )
+            self._backplane = bus.backplane()
 
     # ------------------------------------------------------------------------------ life
 

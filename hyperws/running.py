@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hyperws import worker
 from hyperws.errors import ConfigurationError, UsageError
 from hyperws.event_loop import serve
+from hyperws.groups.between_workers import new_bus
 from hyperws.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -80,4 +81,7 @@ def supervise(
         raise ConfigurationError("workers are forked, which this system can't: leave them out")
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("workers are started and stopped by signals: call run() in the main thread")
-    return Supervisor(partial(worker.work, make_server), count, on_ready=on_ready).run()
+    bus = None if count == 1 else new_bus()
+    companions = {} if bus is None else {"the message bus": bus.serve}
+    work = partial(worker.work, make_server, count, bus)
+    return Supervisor(work, count, companions=companions, on_ready=on_ready).run()

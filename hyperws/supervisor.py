@@ -80,6 +80,7 @@ class Supervisor:
     they are told to end, by SIGTERM; a second signal kills them.
 
     Companions are started before the workers and told to end after them, and have no successors at SIGHUP.
+    One worker alone has none.
     """
 
     def __init__(
@@ -193,6 +194,9 @@ class Supervisor:
         if child is self.workers[0] and len(self.workers) == 1:
             self.count = self.count or report.facts["workers"]
             self.workers += [self.make_worker(number) for number in range(2, self.count + 1)]
+            if self.count == 1:
+                for companion in self.companions:   # there is nobody to go between
+                    companion.tell_to_end()
         if not self.all_were_ready and all(each.was_ready for each in self.workers):
             self.all_were_ready = True
             self.announce()
@@ -267,7 +271,8 @@ class Supervisor:
 
     def may_start(self) -> Iterator[Child]:
         """The children whose turn it is: companions, then the first worker, then all."""
-        yield from self.companions
+        if self.count != 1:
+            yield from self.companions
         if all(child.was_ready for child in self.companions):
             yield self.workers[0]
             if self.workers[0].was_ready:

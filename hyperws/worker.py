@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hyperws.event_loop import serve
 from hyperws.handover import Handover
+from hyperws.groups.between_workers import WorkerBus
 from hyperws.processes import Lifeline, ignore
 
 if TYPE_CHECKING:
@@ -53,13 +54,23 @@ class Orders:
         self.loop.remove_reader(self.lifeline.fileno())
 
 
-def work(make_server: Callable[[], Server], lifeline: Lifeline, handover: Handover) -> None:
-    """Make a server, and serve until this worker is told to end."""
+def work(
+    make_server: Callable[[], Server],
+    count: int | None,
+    bus: WorkerBus | None,
+    lifeline: Lifeline,
+    handover: Handover,
+) -> None:
+    """Make a server, and serve until this worker is told to end.
+
+    `count` is how many workers there are, None for as many as the server says.
+    """
     global makes_server
     makes_server = True
     server = make_server()
     makes_server = False
     server.handover = handover
+    server.join_workers(server.worker_count if count is None else count, bus)
     if server.certificate is not None and server.certificate.files is not None:
         server.reload_tls()     # it may have been made when the supervisor started
 

@@ -13,4 +13,5 @@ Between the processes of one machine stands a hub:
     hub_messages  what it and its links say to each other
     hub_memory    what it remembers
     hub           the process
+    between_workers    which of all this the workers of one server have
 """

@@ -49,10 +49,13 @@ BEHIND = 32 * 1024 * 1024
 """Bytes of deliveries that a process may have left unread before it is given up."""
 
 
-def serve(address: str, until: int | None = None) -> None:
+def serve(
+    address: str, until: int | None = None, on_listening: Callable[[], None] = lambda: None
+) -> None:
     """Serve at an address such as "ipc:///run/app/hub", until SIGTERM or the end of `until`.
 
     `until` is a descriptor that becomes readable when the hub is to end: a pipe that the parent holds open.
+    `on_listening` is called once links are accepted.
     To be run in the main thread of a process of its own. Ignores SIGINT, which a terminal sends to all its
     processes: the others still need the hub to end in good order. Raises ConfigurationError where the folder
     of the socket is not private to this user, or where a library is missing.
@@ -63,7 +66,9 @@ def serve(address: str, until: int | None = None) -> None:
     signals = caught_signals()
     context = zmq.Context()
     try:
-        Hub(context, address).run(signals, until)
+        hub = Hub(context, address)
+        on_listening()
+        hub.run(signals, until)
     finally:
         context.destroy(linger=0)
         hub_address.remove(address)
