@@ -15,7 +15,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from comparison import markdown
 from native import HERE
 from processes import CORES, Process, free_port, running, spawn
 
@@ -36,25 +36,20 @@ class Account:
     """What one client got of one topic."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.lost: Counter[str] = Counter()     # by publisher
-        self.unreported = self.doubled = self.reordered = self.gaps = 0
-        self.last: dict[str, int] = {}
+        self.count = self.doubled = self.reordered = self.gaps = 0
+        self.last: dict[str, int] = {}          # number by publisher
         self.missing: dict[str, set[int]] = {}
+        self.unreported: dict[str, set[int]] = {}
         self.since_gap: set[str] = set()        # publishers of whom something came after the last gap
 
     def take(self, publisher: str, number: int) -> None:
         self.count += 1
         missing = self.missing.setdefault(publisher, set())
-        last = self.last.get(publisher, 0)
-        if number > last:
-            skipped = range(last + 1, number)
-            missing.update(skipped)
-            if publisher in self.since_gap:
-                self.unreported += len(skipped)
-            self.last[publisher] = number
+        if number > self.last.get(publisher, 0):
+            self.skip_to(publisher, number)
         elif number in missing:
             missing.remove(number)
+            self.unreported[publisher].discard(number)
             self.reordered += 1
         else:
             self.doubled += 1
@@ -64,12 +59,24 @@ class Account:
         self.gaps += 1
         self.since_gap.clear()
 
+    def skip_to(self, publisher: str, number: int) -> None:
+        skipped = range(self.last.get(publisher, 0) + 1, number)
+        self.last[publisher] = number
+        self.missing.setdefault(publisher, set()).update(skipped)
+        unreported = self.unreported.setdefault(publisher, set())
+        if publisher in self.since_gap:
+            unreported.update(skipped)
+
     def end(self, published: dict[str, int]) -> None:
         for publisher, count in published.items():
-            tail = count - self.last.get(publisher, 0)
-            self.lost[publisher] = len(self.missing.get(publisher, ())) + tail
-            if tail and publisher in self.since_gap:
-                self.unreported += tail
+            self.skip_to(publisher, count + 1)
+
+    def row(self, unpublished: dict[str, set[int]]) -> list[int]:
+        lost, unreported = (
+            sum(len(numbers - unpublished[publisher]) for publisher, numbers in each.items())
+            for each in (self.missing, self.unreported)
+        )
+        return [self.count, lost, unreported, self.doubled, self.reordered, self.gaps]
 
 
 class Client:
@@ -83,6 +90,7 @@ class Client:
         self.published = 0
         self.heard = time.monotonic()
         self.away: list[float] = []             # seconds until it was back after its connection had ended
+        self.presence: list[float] = []         # seconds until it knew who is there after a worker had died
         self.recovered: list[bool] = []
         self.members: list[str] = []
         self.asked = asyncio.Event()
@@ -117,6 +125,8 @@ class Client:
                 self.heard = time.monotonic()
             case ["gap", topic]:
                 (self.kept if topic == "kept" else self.plain).gap()
+            case ["pid", pid]:
+                self.pid = pid
             case ["ready", recovered, _]:
                 self.recovered.append(recovered)
                 if recovered is False:
@@ -124,6 +134,12 @@ class Client:
             case ["members", names]:
                 self.members = names
                 self.asked.set()
+
+    async def ask_for_members(self) -> list[str]:
+        self.asked.clear()
+        await self.websocket.send("members")
+        await self.asked.wait()
+        return self.members
 
     async def publish(self, count: int, rate: float) -> None:
         began = time.monotonic()
@@ -182,10 +198,18 @@ class BrokerProcess:
         self.process.wait()
 
 
+def expected_members(clients: list[Client]) -> list[str]:
+    return sorted(f"{client.name} at {client.pid}" for client in clients)
+
+
 async def make_trouble(kind: str, broker: BrokerProcess | None, clients: list[Client]) -> None:
     print(f"  trouble: {kind}", file=sys.stderr, flush=True)
     if kind == "worker":
-        os.kill(clients[0].pid, signal.SIGKILL)
+        began, pid = time.monotonic(), clients[0].pid
+        os.kill(pid, signal.SIGKILL)
+        while clients[0].pid == pid or await clients[-1].ask_for_members() != expected_members(clients):
+            await asyncio.sleep(0.02)
+        clients[-1].presence.append(time.monotonic() - began)
         return
     assert broker is not None
     if kind == "kill":
@@ -227,8 +251,7 @@ async def run(arguments: argparse.Namespace) -> None:
         while time.monotonic() - max(client.heard for client in clients) < QUIET:
             await asyncio.sleep(0.1)
         for client in clients:
-            await client.websocket.send("members")
-            await client.asked.wait()
+            await client.ask_for_members()
         for reader in readers:
             reader.cancel()
         report(clients, arguments)
@@ -236,21 +259,32 @@ async def run(arguments: argparse.Namespace) -> None:
 
 def report(clients: list[Client], arguments: argparse.Namespace) -> None:
     published = {client.name: client.published for client in clients}
-    print(f"\n{arguments.broker}, {', '.join(arguments.troubles) or 'no trouble'}: "
-          f"{sum(published.values()):,} messages to each of {len(clients)} clients\n")
-    print("| client | topic | came | lost | lost unreported | doubled | reordered | gaps reported |")
-    print("| --- | --- | --: | --: | --: | --: | --: | --: |")
     for client in clients:
-        for name, account in (("kept", client.kept), ("plain", client.plain)):
-            account.end(published)
-            print(f"| {client.name} | {name} | {account.count:,} | {account.lost.total():,} | "
-                  f"{account.unreported:,} | {account.doubled:,} | {account.reordered:,} | {account.gaps} |")
-    expected = sorted(published)
+        client.kept.end(published)
+        client.plain.end(published)
+    # what nobody has got of a client whose worker died was not published: it died with the worker
+    unpublished = {
+        client.name: set.intersection(*(each.kept.missing[client.name] for each in clients))
+        if client.away else set()
+        for client in clients
+    }  # fmt: skip
+    print(f"\n{arguments.broker}, {', '.join(arguments.troubles) or 'no trouble'}: "
+          f"{sum(published.values()):,} messages to each of {len(clients)} clients, of which "
+          f"{sum(map(len, unpublished.values()))} died with a worker before it had published them\n")
+    header = ["client", "topic", "came", "lost", "lost unreported", "doubled", "reordered", "gaps reported"]
+    rows = [
+        [client.name, topic, *(f"{figure:,}" for figure in account.row(unpublished))]
+        for client in clients
+        for topic, account in (("kept", client.kept), ("plain", client.plain))
+    ]
+    print(markdown(header, rows))
     for client in clients:
         if client.away:
             away = ", ".join(f"{seconds * 1000:.0f} ms" for seconds in client.away)
             print(f"\n{client.name} was cut off and back after {away}; recovered: {client.recovered}")
-        if client.members != expected:
+        for seconds in client.presence:
+            print(f"\n{client.name} knew who is there {seconds:.2f} s after a worker had died")
+        if client.members != expected_members(clients):
             print(f"\n{client.name} takes for members: {client.members}")
 
 

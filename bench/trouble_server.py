@@ -1,7 +1,7 @@
 """The server of trouble.py: `trouble_server.py PORT [URL of a backplane]`, with two workers.
 
-A client gets the worker's process id, then all that is published to "kept" and "plain" and every gap. Whatever
-it sends is published to both.
+A client gets the worker's process id, then all that is published to "kept" and "plain" and every gap.
+Whatever it sends is published to both.
 """
 
 import json
@@ -30,7 +30,7 @@ def report_gap(topic: str) -> None:
 async def serve(ctx: Context) -> None:
     name, _, since = (ctx.query.get("as") or "").partition("@")
     await ctx.send(json.dumps(["pid", os.getpid()]))
-    plain = await ctx.subscribe("plain", member=name)
+    plain = await ctx.subscribe("plain", member=f"{name} at {os.getpid()}")
     kept = await ctx.subscribe("kept", since=since or None)
     await ctx.send(json.dumps(["ready", kept.recovered, plain.recovered]))
     async for message in ctx:

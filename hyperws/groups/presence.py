@@ -116,6 +116,8 @@ class Presence:
         self.names = 0
         self.changes: dict[str, list[tuple[Kind, Member]]] = {}
         """Who has come and gone here, as far as it is not in our notes yet."""
+        self.doubt_until: float | None = None
+        """The broker may have lost notes that are being written again."""
 
     def join(self, subscription: Subscription, data: Any, context: Context) -> None:
         """Make a subscriber a member, or change what is known of it."""
@@ -172,6 +174,21 @@ class Presence:
 
     # -------------------------------------------------------------------- the uplink's
 
+    def connected(self, doubt_until: float) -> None:
+        """Write and tell everything again: the broker may have lost it, and others may have missed it.
+
+        Until then, by the loop's clock, no process is dead for want of a note.
+        """
+        assert self.uplink is not None
+        self.doubt_until = doubt_until
+        for topic in self.members.topics:
+            if members := self.members.at(topic, self.origin):
+                left = [change for change in self.changes.get(topic, ()) if change[0] is Kind.LEFT]
+                self.changes[topic] = left + [(Kind.JOINED, member) for member in members.values()]
+                self.uplink.note(topic)
+        for topic in self.changes:
+            self.uplink.note(topic)
+
     def note(self, topic: str) -> bytes:
         """What others are to know of the members here."""
         members = self.members.at(topic, self.origin).values()
@@ -195,14 +212,19 @@ class Presence:
     def read(self, topic: str, notes: dict[str, bytes]) -> None:
         """Learn who is in a topic from the notes of all processes."""
         for origin in self.members.origins(topic):
-            if origin not in notes:
+            if origin not in notes and self.doubt_until is None:
                 self.replace(topic, origin, {})
         for origin, note in notes.items():
             self.replace(topic, origin, decode_members(note))
 
-    def living(self, origins: set[str]) -> None:
+    def living(self, origins: set[str], now: float) -> None:
         """Forget the members in processes that are not there any more."""
         assert self.uplink is not None
+        if self.doubt_until is not None:
+            if now >= self.doubt_until:
+                self.doubt_until = None
+                self.uplink.track_again()
+            return
         for topic in self.uplink.tracked:
             for origin in self.members.origins(topic):
                 if origin not in origins:

@@ -55,7 +55,7 @@ class Relay:
         self.gaps = 0
         self.timelines: dict[str, Timeline] = {}
         self.early: dict[str, list[Delivery]] = {}
-        """What came of topics before their past was known."""
+        """What came of topics before it was known what had come before."""
         self.waiting: dict[str, list[tuple[Subscription, object]]] = {}
         """Subscriptions that wait for the past of their topics, and since when they ask for it."""
         self.excluded: dict[int, Subscriber] = {}
@@ -292,7 +292,7 @@ class Relay:
         """There is a connection; everything of ours is sent from now on."""
         in_use = self.topics.in_use()
         self.timelines = {topic: self.timelines[topic] for topic in in_use if topic in self.timelines}
-        self.early = {topic: [] for topic in in_use if self.keep_of(topic) is not None}
+        self.early = {topic: [] for topic in in_use}
         touched, self.touched = self.touched, {}
         for topic in touched:
             self.send_envelope(topic, Kind.GAP, b"", keep=self.keep_of(topic))
@@ -301,7 +301,7 @@ class Relay:
         """These will not be sent; what had to wait for the broker is delivered here."""
         kept = [publication for publication in publications if publication.keep is not None]
         for topic in dict.fromkeys([*self.early, *(publication.topic for publication in kept)]):
-            if self.topics.count(topic):
+            if self.topics.count(topic) and self.keep_of(topic) is not None:
                 self.go_on_alone(topic)
         self.touched.update(dict.fromkeys(publication.topic for publication in publications))
         for publication in kept:
@@ -317,6 +317,8 @@ class Relay:
         if past is None:
             if known:
                 self.report_gap(topic)      # whatever was published meanwhile
+            for delivery in self.early.pop(topic, ()):
+                self.take(topic, decode(delivery.data))
             return
         timeline = self.timelines.get(topic)
         now = self.loop.time()
@@ -339,22 +341,20 @@ class Relay:
 
     def delivered(self, delivery: Delivery) -> None:
         topic = delivery.topic
-        if delivery.epoch:
-            if topic in self.early:
-                self.early[topic].append(delivery)
-            elif topic in self.timelines:
-                self.take_kept(topic, self.timelines[topic], delivery)
-            return
-        envelope = decode(delivery.data)
+        if topic in self.early:
+            self.early[topic].append(delivery)
+        elif not delivery.epoch:
+            self.take(topic, decode(delivery.data))
+        elif topic in self.timelines:
+            self.take_kept(topic, self.timelines[topic], delivery)
+
+    def take(self, topic: str, envelope: Envelope) -> None:
+        """Take something that another process has published, and no broker has numbered."""
         if envelope.origin == self.origin or envelope.number <= self.last.get(envelope.origin, 0):
             return
         self.last[envelope.origin] = envelope.number
         if len(self.last) > ORIGINS:
             del self.last[next(iter(self.last))]
-        self.take(topic, envelope)
-
-    def take(self, topic: str, envelope: Envelope) -> None:
-        """Take something of another process."""
         if envelope.kind in (Kind.TEXT, Kind.BINARY):
             self.topics.deliver(topic, envelope.message, None, envelope.compress)
         elif envelope.kind is Kind.GAP:
@@ -376,6 +376,9 @@ class Relay:
         early = self.early.pop(topic, [])
         disputed = self.disputed.pop(topic, [])
         for at, delivery in enumerate(early):
+            if not delivery.epoch:
+                self.take(topic, decode(delivery.data))
+                continue
             self.take_kept(topic, timeline, delivery)
             if topic in self.early:     # it does not fit
                 rest = early[at:]

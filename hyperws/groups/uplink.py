@@ -62,8 +62,11 @@ class Notes(Protocol):
     def read(self, topic: str, notes: dict[str, bytes]) -> None:
         """These are the notes of all processes that are there."""
 
-    def living(self, origins: set[str]) -> None:
+    def living(self, origins: set[str], now: float) -> None:
         """These are the processes that are there."""
+
+    def connected(self, doubt_until: float) -> None:
+        """All notes are to be written; until others have done the same, some may be missing."""
 
 
 class Uplink:
@@ -98,6 +101,8 @@ class Uplink:
         """Those of them whose notes are to be read."""
         self.unwritten: dict[str, None] = {}
         """Topics on which our own note is to be written."""
+        self.renewed = 0.0
+        """When all notes were last to be written."""
         self.lives = False
         """Whether others need to know that this process is alive."""
         self.questions: deque[tuple[str, asyncio.Future[dict[str, bytes]]]] = deque()
@@ -114,7 +119,7 @@ class Uplink:
         self.away_since: float | None = None
         self.connections = 0
         self.fail: Callable[[Exception], None] | None = None
-        """Makes an end to the present connection."""
+        """Makes an end to the present connection, None where there is none."""
 
     # --------------------------------------------------------------------- what is to be
 
@@ -221,7 +226,9 @@ class Uplink:
         while True:
             await asyncio.sleep(PATIENCE / 10)
             since = self.away_since
-            if since is not None and not self.local and loop.time() - since > PATIENCE:
+            if self.fail or self.local or since is None:    # there is a connection, or no need
+                continue
+            if loop.time() - since > PATIENCE:
                 self.give_up(f"it has been away for {PATIENCE:.0f} seconds")
 
     async def stay_connected(self) -> None:
@@ -244,6 +251,7 @@ class Uplink:
             self.local = False
             self.fail = fail
             self.messages.connected()
+            self.renew(loop.time())
             self.connections += 1
             loops += [loop.create_task(self.reconcile(link)), loop.create_task(self.empty(link))]
             done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -253,6 +261,7 @@ class Uplink:
             if self.away_since is None:
                 self.away_since = loop.time()
             self.healthy = False
+            self.fail = None
             for each in loops:
                 each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
@@ -361,11 +370,18 @@ class Uplink:
         living = await answer(link.read_notes(ALIVE))
         return {origin: note for origin, note in notes.items() if origin in living}
 
+    def renew(self, now: float) -> None:
+        self.renewed = now
+        self.notes.connected(now + ALIVE_SECONDS)
+
     async def show_signs_of_life(self, link: Link) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() > self.renewed + MEMBERS_SECONDS / 3:
+            self.renew(loop.time())
         if self.lives:
             await answer(link.write_note(ALIVE, b"1", ALIVE_SECONDS))
         if self.tracked:
-            self.notes.living(set(await answer(link.read_notes(ALIVE))))
+            self.notes.living(set(await answer(link.read_notes(ALIVE))), loop.time())
         else:
             await answer(link.ping())
 
