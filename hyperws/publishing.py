@@ -102,6 +102,10 @@ class Publisher(Routable):
         """How many times subscribers of a topic in this process may have missed messages. See `on_gap`."""
         return 0 if self._relay is None else self._relay.gaps
 
+    @property
+    def has_backplane(self) -> bool:
+        return self._backplane is not None
+
     def join_workers(self, count: int, bus: WorkerBus | None) -> None:
         """Be one of so many workers, which have this bus, unless they have a backplane."""
         if count > 1 and self._backplane is None:

@@ -66,7 +66,9 @@ def run_with_workers(server: Server, on_listening: Callable[[], None] | None) ->
             finally:
                 server.sockets = []
 
-    if status := supervise(lambda: server, server.worker_count, announce):
+    if status := supervise(
+        lambda: server, server.worker_count, announce, with_bus=not server.has_backplane
+    ):
         raise SystemExit(status)
 
 
@@ -74,6 +76,8 @@ def supervise(
     make_server: Callable[[], Server],
     count: int | None,
     on_ready: Callable[[list[socket.socket]], None] | None = None,
+    *,
+    with_bus: bool = True,
 ) -> int:
     """Run workers until they are told to end. Each makes its server, whose `workers` is their number where
     `count` is None. Returns the exit status. Raises ConfigurationError and UsageError."""
@@ -81,7 +85,7 @@ def supervise(
         raise ConfigurationError("workers are forked, which this system can't: leave them out")
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("workers are started and stopped by signals: call run() in the main thread")
-    bus = None if count == 1 else new_bus()
+    bus = new_bus() if with_bus and count != 1 else None
     companions = {} if bus is None else {"the message bus": bus.serve}
     work = partial(worker.work, make_server, count, bus)
     return Supervisor(work, count, companions=companions, on_ready=on_ready).run()
