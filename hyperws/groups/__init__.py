@@ -5,6 +5,7 @@ Each module may import those above it:
     backplane     what carries messages between processes, and how to write another one
     connecting    the backplane that a URL names
     redis_scripts    what Redis runs in one step
+    nats_client, nats_streams, nats_subscription    a connection to NATS, and what there is of a topic
     redis, nats, bus    the backplanes there are
 
 Between the processes of one machine stands a hub:

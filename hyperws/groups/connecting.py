@@ -13,11 +13,18 @@ def _redis(url: str) -> Backplane:
     return Redis(url)
 
 
+def _nats(url: str) -> Backplane:
+    from hyperws.groups.nats import Nats
+    return Nats(url)
+
+
 # each imports its library only when it is used
 SCHEMES: dict[str, Callable[[str], Backplane]] = {
     "redis": _redis,
     "rediss": _redis,
     "unix": _redis,
+    "nats": _nats,
+    "tls": _nats,
 }
 
 

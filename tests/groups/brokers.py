@@ -93,6 +93,23 @@ class RedisServer(Broker):
         ]
 
 
+class NatsServer(Broker):
+    program = "nats-server"
+    ready = b"Server is ready"
+    url = "nats://127.0.0.1:{port}"
+
+    def __init__(self, folder, *options, lasting=False):
+        """`options` are more words for its command line."""
+        self.options = options
+        super().__init__(folder, lasting=lasting)
+
+    def command(self):
+        storage = self.folder / "storage"
+        if not self.lasting:
+            shutil.rmtree(storage, ignore_errors=True)
+        return [self.program, "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(storage), *self.options]
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
