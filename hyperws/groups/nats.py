@@ -47,9 +47,13 @@ SECONDS = "Hyperws-Seconds"
 class Nats(Backplane):
     """A NATS server, or several of a cluster: nats://user:password@host:4222,host:4222?prefix=name.
 
-    tls:// is the same over TLS. The prefix, "hyperws" unless it is given, keeps applications apart that share
-    a server. Topics with a history and presence need JetStream: `nats-server -js`. A message has to fit into
-    the server's max_payload, and a note lasts an hour at most. Raises ConfigurationError for any other URL.
+    tls:// is the same over TLS, and `?ssl_ca_certs=` a file with the certificates to trust, instead of those
+    of the system. The prefix, "hyperws" unless it is given, keeps applications apart that share a server.
+
+    Topics with a history and presence need JetStream: `nats-server -js`. A message has to fit into the
+    server's max_payload, and a note lasts an hour at most.
+
+    Raises ConfigurationError for a URL that makes no sense.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,14 +65,18 @@ class Nats(Backplane):
         except ValueError:    # its text may show a part of the password
             raise ConfigurationError(FORM) from None
         self._prefix = options.pop("prefix", "hyperws")
-        if scheme not in ("nats", "tls") or path not in ("", "/") or fragment or options:
+        trusted = options.pop("ssl_ca_certs", None) if scheme == "tls" else None
+        if scheme not in ("nats", "tls") or path not in ("", "/") or fragment or options or "@" in account:
             raise ConfigurationError(FORM)
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self._prefix):
             raise ConfigurationError("the prefix of a backplane is up to 64 letters, digits, - and _")
-        user, has_password, password = account.partition(":")
+        user, colon, password = account.partition(":")
         self._user = unquote(user) or None
-        self._password = unquote(password) if has_password else None
-        self._tls = ssl.create_default_context() if scheme == "tls" else None
+        self._password = unquote(password) if colon else None
+        try:
+            self._tls = ssl.create_default_context(cafile=trusted) if scheme == "tls" else None
+        except OSError as error:
+            raise ConfigurationError(f"ssl_ca_certs of the backplane can't be read: {error}") from None
         self._name = f"{scheme}://{hosts}?prefix={self._prefix}"
 
     async def connect(
@@ -148,7 +156,6 @@ class NatsLink(Link):
         epoch = (await self._streams.settings(name))["republish"]["dest"].rpartition(".")[2]
         while not (stored := await self._streams.messages(name, subject)):
             await self._mark(subject)
-        stored = stored[-keep.messages - 1:]    # if some in the middle are missing, they were before these
         recent = [
             each for each in stored[-keep.messages:] if each.age <= keep.seconds and not is_mark(each.message)
         ]
