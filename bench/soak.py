@@ -2,8 +2,8 @@
 
     python bench/soak.py [--minutes 20 --clients 100] [--redis]
 
-Clients connect, join a room that soon nobody will be in any more, publish, and leave; always as many at a time. Every
-ten seconds the memory of each worker is taken. Prints it, and the slope of its second half.
+Clients connect, join a room that soon nobody will be in any more, publish, and leave; as many at any time.
+Every ten seconds the memory of each process is taken. Prints it, and the slope of its second half.
 """
 
 import argparse
@@ -20,10 +20,9 @@ from statistics import linear_regression
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from websockets.asyncio.client import connect
-
 from native import HERE
 from processes import CORES, Process, free_port, running, spawn
+from websockets.asyncio.client import connect
 
 SAMPLE = 10.0   # seconds
 
@@ -63,7 +62,8 @@ async def run(arguments: argparse.Namespace) -> None:
             redis = free_port()
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             options = ["--port", str(redis), "--dir", folder, "--save", ""]
-            stack.enter_context(running(spawn(CORES[0], ["redis-server", *options], stdout=subprocess.DEVNULL)))
+            redis_server = spawn(CORES[0], ["redis-server", *options], stdout=subprocess.DEVNULL)
+            stack.enter_context(running(redis_server))
             command.append(f"redis://127.0.0.1:{redis}")
         server = stack.enter_context(running(spawn(CORES[0], command, stderr=subprocess.DEVNULL)))
         load = Load(port)
@@ -92,14 +92,15 @@ async def run(arguments: argparse.Namespace) -> None:
     for number, taken in enumerate(samples.values()):
         late = taken[len(taken) // 2:]
         slope = linear_regression([seconds for seconds, _ in late], [size for _, size in late]).slope
-        print(f"| {number} | {taken[0][1]:.2f} | {late[0][1]:.2f} | {taken[-1][1]:.2f} | {slope * 3600:.2f} |")
+        sizes = (taken[0][1], late[0][1], taken[-1][1], slope * 3600)
+        print(f"| {number} | {' | '.join(f'{size:.2f}' for size in sizes)} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=20, help="(default %(default)s)")
     parser.add_argument("--clients", type=int, default=100, help="at a time (default %(default)s)")
-    parser.add_argument("--redis", action="store_true", help="a Redis between the workers, instead of their bus")
+    parser.add_argument("--redis", action="store_true", help="a Redis between the workers, not their bus")
     asyncio.run(run(parser.parse_args()))
 
 

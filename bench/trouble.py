@@ -2,9 +2,10 @@
 
     python bench/trouble.py redis|nats|bus [--messages 100000 --rate 2000 --troubles kill,pause,worker]
 
-Two servers with two workers each share a broker (with the bus, one server with two workers has one of its own).
-Each worker has a client that publishes numbered messages, to a topic with history and to one without, and gets
-those of all. Meanwhile come the troubles, one after the other. Every message is accounted for at the end.
+Two servers with two workers each share a broker (with the bus, one server with two workers has one of its
+own). Each worker has a client that publishes numbered messages, to a topic with history and to one without,
+and gets those of all. Meanwhile come the troubles, one after the other. Every message is accounted for at the
+end.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,12 +22,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-
 from comparison import markdown
 from native import HERE
-from processes import CORES, Process, free_port, running, spawn
+from processes import CORES, free_port, running, spawn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 QUIET = 12.0    # seconds without a message after which nothing more is expected
 PAUSE = 10.0    # seconds that the broker hangs
@@ -163,7 +164,8 @@ async def client_of_each_worker(ports: list[int], workers: int) -> list[Client]:
         while len(pids) < workers:
             name = f"client{len(clients)}"
             try:
-                websocket = await connect(f"ws://127.0.0.1:{port}/?as={name}", max_queue=None, compression=None)
+                url = f"ws://127.0.0.1:{port}/?as={name}"
+                websocket = await connect(url, max_queue=None, compression=None)
             except OSError:
                 await asyncio.sleep(0.05)
                 continue
@@ -190,8 +192,8 @@ class BrokerProcess:
             self.command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", folder]
 
     def start(self) -> None:
-        log = open(os.devnull, "w")
-        self.process = spawn(CORES[-1], self.command, stdout=log, stderr=log)
+        quiet = subprocess.DEVNULL
+        self.process = spawn(CORES[-1], self.command, stdout=quiet, stderr=quiet)
 
     def kill(self) -> None:
         self.process.kill()
@@ -233,7 +235,7 @@ async def run(arguments: argparse.Namespace) -> None:
         ports = [free_port() for _ in range(1 if broker is None else 2)]
         for port in ports:
             command = [sys.executable, str(HERE / "trouble_server.py"), str(port)]
-            log = stack.enter_context(open(arguments.log, "a") if arguments.log else open(os.devnull, "w"))
+            log = stack.enter_context(open(arguments.log, "a"))
             stack.enter_context(
                 running(spawn(CORES[0], command + ([broker.url] if broker else []), stdout=log, stderr=log))
             )
@@ -288,14 +290,18 @@ def report(clients: list[Client], arguments: argparse.Namespace) -> None:
             print(f"\n{client.name} takes for members: {client.members}")
 
 
+def listed(text: str) -> list[str]:
+    return text.split(",") if text else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("broker", choices=["redis", "nats", "bus"])
     parser.add_argument("--messages", type=int, default=100_000, help="in all (default %(default)s)")
     parser.add_argument("--rate", type=float, default=2000, help="a second, in all (default %(default)s)")
-    parser.add_argument("--troubles", type=lambda text: text.split(",") if text else [], default=["kill", "pause"])
+    parser.add_argument("--troubles", type=listed, default=["kill", "pause"], help="kill,pause,worker")
     parser.add_argument("--durable", action="store_true", help="Redis writes everything to disk at once")
-    parser.add_argument("--log", help="a file for the log of the servers")
+    parser.add_argument("--log", default=os.devnull, help="a file for the log of the servers")
     asyncio.run(run(parser.parse_args()))
 
 

@@ -11,8 +11,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from hyperws.event_loop import serve
-from hyperws.handover import Handover
 from hyperws.groups.between_workers import WorkerBus
+from hyperws.handover import Handover
 from hyperws.processes import Lifeline, ignore
 
 if TYPE_CHECKING:

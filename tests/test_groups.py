@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import threading
 import time
 
@@ -114,6 +115,44 @@ async def test_pieces_are_published_as_one_message(serving, make):
         peer.close()
 
 
+async def test_what_is_published_and_sent_in_one_turn_keeps_its_order(serving):
+    server = Server()
+    contexts = []
+
+    @server.route("/{topics}")
+    async def subscriber(ctx):
+        for topic in ctx.params["topics"]:
+            ctx.subscribe(topic)
+        contexts.append(ctx)
+        await ctx.wait_closed()
+
+    chance = random.Random(7)
+    async with serving(server) as running:
+        websockets = [await connect(running.ws(path)) for path in ("/a", "/ab", "/ba", "/b", "/ab")]
+        while len(contexts) < 5:
+            await asyncio.sleep(0)
+        for _ in range(50):
+            expected = {ctx: [] for ctx in contexts}
+            for number in range(chance.randrange(1, 12)):
+                message = f"{number}{'.' * chance.choice([0, 100, 5000, 20_000, 70_000])}"
+                one = chance.choice(contexts)
+                if chance.random() < 0.2:
+                    one.send(message)
+                    expected[one].append(message)
+                    continue
+                topic = chance.choice("ab")
+                exclude = one if chance.random() < 0.3 else None
+                server.publish(topic, message, exclude=exclude)
+                for ctx in contexts:
+                    if topic in ctx.params["topics"] and ctx is not exclude:
+                        expected[ctx].append(message)
+            for websocket in websockets:
+                (ctx,) = (each for each in contexts if each.client.endswith(f":{websocket.local_address[1]}"))
+                assert [await websocket.recv() for _ in expected[ctx]] == expected[ctx]
+        for websocket in websockets:
+            await websocket.close()
+
+
 # ------------------------------------------------------------------------------ slow subscribers
 
 
@@ -150,7 +189,7 @@ def number_of(message):
 
 
 async def fill(server, size=10_000):
-    """Publish so much that the sockets of those who don't read are full. Returns how many messages it took."""
+    """Publish so much that the sockets of those who don't read are full. Returns how many messages."""
     for number in itertools.count(1):
         server.publish("feed", padded(number, size))
         await asyncio.sleep(0)
@@ -178,7 +217,8 @@ async def test_a_slow_subscriber_may_miss_what_is_too_much(serving):
             assert not ctx.closed
             assert 0 < subscription.dropped < published
             got = await peer.messages(published - subscription.dropped)
-            assert [number_of(message) for message in got] == list(range(1, len(got) + 1))    # the newest are dropped
+            numbers = [number_of(message) for message in got]
+            assert numbers == list(range(1, len(got) + 1))      # the newest are dropped
             running.server.publish("feed", "again")
             assert await peer.messages(1) == ["again"]
         finally:

@@ -10,7 +10,7 @@ from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport Buffer
 from hyperws._core.timers cimport Timed, Timers
-from hyperws._core.topics cimport Subscriber
+from hyperws._core.topics cimport Subscriber, Writer
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
 
 cdef int ACCEPTS            # connections taken in one go, before those that are open get their turn
@@ -108,7 +108,7 @@ cdef class Connection(Timed):
     cdef Buffer *outgoing(self) except NULL
     cdef int written(self) except -1
     cdef int write(self, const uint8_t *data, size_t size) except -1
-    cdef int write_shared(self, bytes data) except -1
+    cdef int write_shared(self, bytes data, Writer writer=*) except -1
     cdef int write_directly(self, const uint8_t *data, size_t size) except -1
     cdef int write_file(self, object file, int64_t offset, int64_t count) except -1
     cdef uint64_t unsent(self) noexcept

@@ -11,7 +11,7 @@ from hyperws._core.buffer cimport (
     Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
 )
 from hyperws._core.timers cimport Timed, Timers
-from hyperws._core.topics cimport LATEST, Policy, Subscriber
+from hyperws._core.topics cimport LATEST, Policy, Subscriber, Writer
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters, enable_send
 
 cdef int ACCEPTS = 64
@@ -358,14 +358,21 @@ cdef class Connection(Timed):
         buffer_append(self.outgoing(), data, size)
         return self.written()
 
-    cdef int write_shared(self, bytes data) except -1:
-        """Send bytes that stay what they are: not copied, if nothing else is sent in this turn."""
+    cdef int write_shared(self, bytes data, Writer writer=None) except -1:
+        """Send bytes that stay what they are: not copied, if nothing else is sent in this turn but what the
+        same writer has made for others too."""
         if (
-            self.shared is None and not buffer_size(&self.out) and not self.blocked
-            and self.driver.corked is not self and len(data) < <Py_ssize_t> DIRECT_SIZE
+            not buffer_size(&self.out) and not self.blocked and self.driver.corked is not self
+            and len(data) < <Py_ssize_t> DIRECT_SIZE
         ):
-            self.shared = data
-            return self.mark_dirty()
+            if self.shared is None:
+                self.shared = data
+                return self.mark_dirty()
+            if writer is not None and len(self.shared) < <Py_ssize_t> DIRECT_SIZE:
+                joined = writer.join(self.shared, data)
+                if joined is not None:
+                    self.shared = joined
+                    return 0
         return self.write(data, len(data))
 
     cdef int write_directly(self, const uint8_t *data, size_t size) except -1:

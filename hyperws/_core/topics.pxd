@@ -12,8 +12,11 @@ cdef enum Policy:
 
 
 cdef class Writer:
+    cdef bytes left, right, joined      # what was joined last
+
     cdef object write_shared(self, object message, object compress, object id)
     cdef bint is_shared(self)
+    cdef bytes join(self, bytes left, bytes right)
 
 
 cdef class Subscriber:
@@ -44,6 +47,7 @@ cdef class Subscription(SharedOperation):
 
 cdef class Topics:
     cdef dict members       # topic: {subscriber: Subscription}, in the order of joining
+    cdef dict listed        # topic: [Subscription], made when it is needed
     cdef public object relay
     cdef public bint relayed
     cdef readonly object loop

@@ -22,6 +22,15 @@ cdef class Writer:
         """Whether what it writes does not depend on what it wrote before."""
         return True
 
+    cdef bytes join(self, bytes left, bytes right):
+        """Both as one: the same object for all subscribers that have been given the same before.
+        None for the others."""
+        if right is not self.right:
+            if not self.is_shared():
+                return None
+            self.left, self.right, self.joined = left, right, left + right
+        return self.joined if left is self.left else None
+
 
 cdef class Subscriber:
     cdef bint take(self, object written) except -1:
@@ -125,6 +134,7 @@ cdef class Topics:
 
     def __cinit__(self):
         self.members = {}
+        self.listed = {}
 
     def attach(self, loop, hand_over):
         """Everything happens in this thread's event loop from now on; `hand_over` takes what is published in
@@ -153,6 +163,7 @@ cdef class Topics:
         if members is None:
             members = self.members[topic] = {}
         members[subscriber] = subscription
+        self.listed.pop(topic, None)
         if len(members) == 1 and self.relayed:
             self.relay.opened(topic)
         return subscription
@@ -168,6 +179,7 @@ cdef class Topics:
             subscriber.held.pop(subscription, None)
         members = self.members[topic]
         del members[subscriber]
+        self.listed.pop(topic, None)
         if not members:
             del self.members[topic]     # an empty topic costs nothing
         if subscription.waiting:
@@ -205,8 +217,11 @@ cdef class Topics:
         cdef dict members = self.members.get(topic)
         if members is None:
             return 0
-        # a copy, as a subscriber that is given up for being too slow leaves while this goes on
-        for subscription in list(members.values()):
+        listed = self.listed.get(topic)     # stays as it is where one that is too slow leaves meanwhile
+        if listed is None:
+            listed = self.listed[topic] = list(members.values())
+        for item in <list> listed:
+            subscription = <Subscription> item
             subscriber = subscription.subscriber
             if subscriber is exclude or subscriber is None or subscription.waiting:
                 continue

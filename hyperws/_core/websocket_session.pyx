@@ -245,11 +245,12 @@ cdef class WebSocketSession(Session):
     cdef bint take(self, object written) except -1:
         """Send frames that others get too. Returns whether it was possible."""
         cdef bytes frames = written
-        try:
-            self.check_room()
-        except ConnectionClosed:
+        if self.state != OPEN:
             return False
-        self.connection.write_shared(frames)
+        if self.connection.unsent() > self.connection.driver.bounds.send_queue:
+            self.cut_off()
+            return False
+        self.connection.write_shared(frames, self.writer)
         return True
 
     def ping(self):

@@ -290,7 +290,7 @@ class RedisLink(Link):
         return [self.backplane.key("notes", topic), self.backplane.key("until", topic)]
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to these commands, once all have been carried out. Raises what Redis answers in errors."""
+        """The replies to these commands, once all have been carried out. Raises the first error of them."""
         if self.ended is not None:
             raise self.ended
         replies = await self.send(commands)

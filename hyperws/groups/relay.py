@@ -167,7 +167,8 @@ class Relay:
         """Raise UsageError for what makes no sense."""
         if since is not None and self.rules.find(topic) is None:
             raise UsageError(f"the topic {topic!r} has no history: give it one by server.history({topic!r})")
-        if not (since is None or isinstance(since, str) or (isinstance(since, (tuple, list)) and len(since) == 2)):
+        pair = isinstance(since, (tuple, list)) and len(since) == 2
+        if not (since is None or isinstance(since, str) or pair):
             raise UsageError(f"since takes (epoch, offset), 'epoch:offset' or 'start', not {since!r}")
         if member is not None:
             checked_data(member)

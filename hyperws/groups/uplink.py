@@ -16,7 +16,7 @@ logger = logging.getLogger("hyperws")
 
 T = TypeVar("T")
 
-PING = 2.0              # seconds without anything else to do after which the broker is asked whether it is there
+PING = 2.0              # seconds after which the broker is asked whether it is there
 ANSWER = 4.0            # seconds that it has to answer anything
 PATIENCE = 15.0         # seconds that messages wait for a broker that is away
 OUTBOX = 16 << 20       # bytes of messages that wait at the most

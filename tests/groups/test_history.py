@@ -33,7 +33,9 @@ async def test_who_comes_back_gets_what_it_missed_once_and_in_order(serving):
             assert await again.get() == ["9", epoch, offset + 10]
 
 
-@pytest.mark.parametrize("since", ["", ":", "x:1", "1", "epoch:-1", "e:" + 30 * "9", ["", 0], ["x", 10**30], [1, 2]])
+@pytest.mark.parametrize(
+    "since", ["", ":", "x:1", "1", "epoch:-1", "e:" + 30 * "9", ["", 0], ["x", 10**30], [1, 2]]
+)
 async def test_a_position_that_never_was_is_not_recovered(serving, since):
     async with serving(room_server().history("a", wrap=wrap)) as running:
         running.server.publish("a", "before")

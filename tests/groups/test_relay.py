@@ -26,7 +26,7 @@ def impatient(monkeypatch):
 
 
 class Pair:
-    """Two servers on one broker, each with a client; `gaps` tells of which topics each server reported one."""
+    """Two servers on one broker, each with a client; `gaps` are the topics of which each has reported one."""
 
     def __init__(self, serving, broker):
         self.broker = broker
