@@ -71,7 +71,10 @@ class Broker:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
-            self.process.wait(20)
+            try:
+                self.process.wait(20)
+            finally:
+                self.process.kill()
         self.process.stdout.close()
 
 

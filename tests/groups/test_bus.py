@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
+from math import nan
 
 import msgspec
 import pytest
@@ -21,7 +22,18 @@ from hyperws.groups.backplane import Keep, Publication
 from hyperws.groups.bus import Bus
 from hyperws.groups.hub import BEHIND, serve
 from hyperws.groups.hub_address import new_address
-from hyperws.groups.hub_messages import FROM_HUB, FROM_LINK, Answer, Codec, Gone, Hello, Ping
+from hyperws.groups.hub_messages import (
+    FROM_HUB,
+    FROM_LINK,
+    Answer,
+    Codec,
+    Gone,
+    Hello,
+    Ping,
+    Publish,
+    Read,
+    WriteNote,
+)
 
 from .brokers import Broker
 from .contract import LONG, PATIENCE, LinkContract, Member
@@ -215,31 +227,43 @@ def test_what_makes_no_sense_harms_nobody_else(hub, context):
     encode = msgspec.msgpack.encode
     bodies = [
         b"", b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x91" * 1000, encode([1]), encode([1, "a"]),
-        encode([1, [b"t"]]), encode([2**64 - 1]), encode([-1]), encode([1, b"t", b"note", float("nan")]),
-        encode([1, b"t", b"note", -1e308]), encode([1, b"t", [5, float("nan")]]),
+        encode([1, [b"t"]]), encode([2**64 - 1]), encode([-1]), encode([1, b"t", b"note", nan]),
+        encode([1, b"t", b"note", -1e308]), encode([1, b"t", [5, nan]]),
         encode([1, [[b"t", b"x", 1, [-1, -1.0]]]]), encode([1, [[b"t", b"x", -5, [5, float("inf")]]]]),
-        encode([1, [[b"t", b"x", 2, [2**63, float("nan")]]]]),
+        encode([1, [[b"t", b"x", 2, [2**63, nan]]]]),
         *(chance.randbytes(chance.randrange(1, 40)) for _ in range(20)),
     ]
     frames = [b"", *(bytes([kind]) + body for kind in range(len(FROM_LINK) + 2) for body in bodies)]
     for frame in frames:
-        rascal = Raw(context, hub)
         if not frame.startswith(GREETING[:1]):
-            assert isinstance(rascal.ask(frame), Gone)
-            rascal.close()
-            rascal = Raw(context, hub)
+            with Raw(context, hub) as rascal:
+                assert isinstance(rascal.ask(frame), Gone)
+        with Raw(context, hub) as rascal:
+            rascal.ask(GREETING)
+            rascal.send(frame)
+            assert isinstance(rascal.ask(PING), Answer | Gone)
+
+
+def test_frames_of_many_parts(hub, context):
+    with Raw(context, hub) as rascal:
+        rascal.send_multipart([b"", GREETING, b"", b""])
+        rascal.send_multipart([b""])
+        rascal.send_multipart([GREETING, b"", b"more"])
+        assert [type(rascal.receive()) for _ in range(3)] == [Gone, Gone, Answer]
+
+
+def test_greeting_twice(hub, context):
+    with Raw(context, hub) as rascal:
+        assert [type(rascal.ask(each)) for each in (GREETING, GREETING, PING)] == [Answer, Gone, Gone]
+
+
+@pytest.mark.parametrize("request_", [
+    WriteNote(2, b"t", b"x", nan), Read(2, b"t", Keep(1, nan)), Publish(2, [(b"t", b"x", 1, Keep(1, nan))]),
+])
+def test_no_number_of_seconds(hub, context, request_):
+    with Raw(context, hub) as rascal:
         rascal.ask(GREETING)
-        rascal.send(frame)
-        assert isinstance(rascal.ask(PING), Answer | Gone)
-        rascal.close()
-    rascal = Raw(context, hub)
-    rascal.send_multipart([b"", GREETING, b"", b""])
-    rascal.send_multipart([b""])
-    rascal.send_multipart([GREETING, b"", b"more"])
-    assert [type(rascal.receive()) for _ in range(3)] == [Gone, Gone, Answer]
-    assert isinstance(rascal.ask(GREETING), Gone)
-    assert isinstance(rascal.ask(PING), Gone)
-    rascal.close()
+        assert isinstance(rascal.ask(Codec(FROM_LINK).encode(request_)), Gone)
 
 
 def test_sigterm_ends_a_hub_and_sigint_does_not(hub):
