@@ -34,7 +34,7 @@ try:
 except ImportError:
     zmq = None  # type: ignore[assignment]
 
-FRAMES = 16
+FRAMES = 8
 """How many frames are taken in one go: other callbacks of the event loop get their turn in between."""
 
 REPORT = 1024 * 1024

@@ -160,6 +160,18 @@ async def test_the_notes_of_a_killed_process_are_gone_soon(hub):
 
 
 @pytest.mark.any_driver
+async def test_who_has_connected_again_keeps_its_notes(hub):
+    async with member_of(hub) as member, member_of(hub, "again") as again:
+        async with member_of(hub, "again"), member_of(hub, "gone") as gone:
+            await again.link.write_note("t", b"here", LONG)
+            await gone.link.write_note("t", b"here", LONG)
+        async with asyncio.timeout(PATIENCE):
+            while "gone" in (notes := await member.link.read_notes("t")):
+                await asyncio.sleep(0.05)
+        assert notes == {"again": b"here"}
+
+
+@pytest.mark.any_driver
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 async def test_a_process_that_hangs_is_given_up(hub):
     async with member_of(hub) as member:
