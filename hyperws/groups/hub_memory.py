@@ -14,8 +14,11 @@ from typing import NamedTuple
 
 from hyperws.groups.backplane import Keep, Kept, Past
 
-FORGET = 3600.0
+FORGET = 600.0
 """Seconds without a message after which the epoch of a topic, and the number of an origin, are forgotten."""
+
+SWEEP = 60.0
+"""Seconds between two looks for notes that have expired."""
 
 GRACE = 1.0
 """Seconds that a process which has lost its connection has to come back before its notes are forgotten."""
@@ -94,6 +97,7 @@ class Memory:
 
     def __init__(self, in_use: Container[bytes]) -> None:
         self.calendar = Calendar()
+        self.calendar.add(0.0, self._sweep_notes)
         self._in_use = in_use
         self._topics: dict[bytes, Topic] = {}
         self._numbers: dict[str, tuple[int, float]] = {}
@@ -119,9 +123,7 @@ class Memory:
         if not data:
             self._remove_note(topic, origin)
         elif note is None:
-            note = Note(data, expiry)
-            self._notes.setdefault(origin, {})[topic] = note
-            self.calendar.add(expiry, lambda now: self._look_at_note(topic, origin, note, now))
+            self._notes.setdefault(origin, {})[topic] = Note(data, expiry)
         else:
             note.data, note.expiry = data, expiry
 
@@ -172,13 +174,11 @@ class Memory:
         del self._numbers[origin]
         return None
 
-    def _look_at_note(self, topic: bytes, origin: str, note: Note, now: float) -> float | None:
-        if self._notes.get(origin, {}).get(topic) is not note:
-            return None
-        if now < note.expiry:
-            return note.expiry
-        self._remove_note(topic, origin)
-        return None
+    def _sweep_notes(self, now: float) -> float:
+        for origin, notes in list(self._notes.items()):
+            for topic in [topic for topic, note in notes.items() if note.expiry <= now]:
+                self._remove_note(topic, origin)
+        return now + SWEEP
 
     def _remove_note(self, topic: bytes, origin: str) -> None:
         notes = self._notes.get(origin, {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 
 from hyperws.groups.backplane import Keep
 from hyperws.groups.hub_memory import FORGET, GRACE, Memory
@@ -83,7 +82,10 @@ def test_nothing_is_left_in_the_end():
     memory.write_note(b"1", "a", b"", 0.0)
     for now in range(0, 10_000, 100):
         memory.calendar.look(float(now))
-    assert memory.calendar.next_due() == inf
+    assert not memory._topics
+    assert not memory._notes
+    assert not memory._numbers
+    assert len(memory.calendar._entries) == 1   # the look for notes
     assert memory.read_notes(b"5", 0.0) == {}
 
 
