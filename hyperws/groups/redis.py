@@ -188,10 +188,14 @@ class RedisLink(Link):
         if self.reader is not None:
             self.reader.cancel()
             await asyncio.gather(self.reader, return_exceptions=True)
+        pool = self.client.connection_pool
+        for connection in *pool._available_connections, *pool._in_use_connections:
+            if connection._writer is not None:      # else it would wait until Redis has read what was sent
+                connection._writer.transport.abort()
         with suppress(Exception):
             await self.channels.reset()
         with suppress(Exception):
-            await self.client.connection_pool.disconnect()
+            await pool.disconnect()
 
     async def ping(self) -> None:
         await self.execute([("PING",)])
@@ -290,7 +294,7 @@ class RedisLink(Link):
         return [self.backplane.key("notes", topic), self.backplane.key("until", topic)]
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to these commands, once all have been carried out. Raises the first error of them."""
+        """The replies to these commands, once all have been carried out. Raises those that are errors."""
         if self.ended is not None:
             raise self.ended
         replies = await self.send(commands)

@@ -414,6 +414,17 @@ class LinkContract:
             assert not busy.losses
             assert not subscriber.losses
 
+    async def test_closing_with_much_that_the_broker_has_not_read(self):
+        async with self.members("a") as [a]:
+            await a.link.ping()
+            self.broker.pause()
+            under_way = asyncio.ensure_future(a.publish("t", *[bytes(900_000)] * 20))
+            await asyncio.wait([under_way], timeout=0.1)
+            await asyncio.wait_for(a.link.close(), PATIENCE)
+            with pytest.raises(Exception) as raised:    # noqa: PT011
+                await asyncio.wait_for(under_way, PATIENCE)
+            assert raised.type is not TimeoutError
+
     async def test_a_closed_link_takes_no_calls(self):
         async with self.members("a") as [a]:
             await a.link.close()
