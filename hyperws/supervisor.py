@@ -269,14 +269,11 @@ class Supervisor:
         child = self.to_replace[0] if self.to_replace else None
         return child if child is not None and child.process is not None and child.successor is None else None
 
-    def may_start(self) -> Iterator[Child]:
-        """The children whose turn it is: companions, then the first worker, then all."""
-        if self.count != 1:
-            yield from self.companions
-        if all(child.was_ready for child in self.companions):
-            yield self.workers[0]
-            if self.workers[0].was_ready:
-                yield from self.workers[1:]
+    def may_start(self) -> list[Child]:
+        """The children whose turn it is: companions first."""
+        if self.count == 1:
+            return self.workers
+        return self.children if all(child.was_ready for child in self.companions) else self.companions
 
     def start(self, child: Child) -> Process | None:
         try:

@@ -51,6 +51,7 @@ class Processes:
             **settings,
         )  # fmt: skip
         self.pid = self.process.pid
+        self.heard = []
 
     def __enter__(self):
         return self
@@ -62,7 +63,8 @@ class Processes:
 
     def says(self, pattern):
         """Wait for a line on stderr."""
-        while (line := self.process.stderr.readline()):
+        while line := self.process.stderr.readline():
+            self.heard.append(line)
             if match := re.search(pattern, line):
                 return match
         raise AssertionError(f"it ended without saying {pattern}")
@@ -379,6 +381,7 @@ def test_new_code_after_sighup_and_the_old_where_it_is_broken(tmp_path):
         application(tmp_path, APPLICATION.replace("first", "number three"))
         processes.send(signal.SIGHUP)
         processes.replaces()
+        assert processes.heard.count("LookupError: no database\n") == 1
         assert {processes.get("/") for _ in range(20)} == {"number three"}
         processes.send(signal.SIGTERM)
         assert processes.ends()[0] == 0
@@ -401,6 +404,45 @@ def test_a_new_port_after_sighup(tmp_path):
             socket.create_connection(("127.0.0.1", before), timeout=20)
         processes.send(signal.SIGTERM)
         assert processes.ends()[0] == 0
+
+
+def test_what_waits_for_a_worker_is_answered_by_the_one_after_it(tmp_path):
+    text = """
+    import sys
+    from hyperws import Server
+
+    server = Server(port=0)
+
+    @server.route("/")
+    async def handler(ctx):
+        await ctx.send("answer")
+
+    @server.route("/stuck")
+    async def stuck(ctx):
+        print("stuck", file=sys.stderr, flush=True)
+        while True:
+            pass
+    """
+    application(tmp_path, text)
+    with hyperws_run(tmp_path, "app:server") as processes, ExitStack() as stack:
+        processes.listens(1)
+
+        def ask(path):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", processes.port), timeout=20))
+            peer.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            return peer
+
+        ask("/stuck")
+        processes.says("stuck")
+        waiting = [ask("/") for _ in range(20)]
+        processes.send(signal.SIGHUP)
+        for peer in waiting:
+            with peer.makefile("rb") as file:
+                assert file.read().endswith(b"answer")
+        processes.send(signal.SIGTERM)
+        processes.says("ended with status 0")
+        processes.send(signal.SIGTERM)
+        assert processes.ends()[0] == 1     # the one that was stuck had to be killed
 
 
 class Load:
@@ -532,14 +574,17 @@ def test_orphans_end_by_themselves(tmp_path):
     with serve(tmp_path) as processes:
         processes.listens()
         url = f"ws://127.0.0.1:{processes.port}/socket"
-        with Upload(processes.port) as upload, connect(url) as websocket:
+        with ExitStack() as stack:
+            uploads = [stack.enter_context(Upload(processes.port)) for _ in range(8)]
+            websocket = stack.enter_context(connect(url))
             processes.process.kill()
-            processes.says("the supervisor is gone")
-            processes.says("the supervisor is gone")
+            for _ in range(2):      # while each still has something to do
+                processes.says("the supervisor is gone")
             with pytest.raises(ConnectionClosed):
                 websocket.recv(timeout=20)
             assert websocket.close_code == 1001
-            assert upload.answer().endswith(b"abcd")
+            for upload in uploads:
+                assert upload.answer().endswith(b"abcd")
         assert processes.ends()[0] == -signal.SIGKILL   # nobody writes to its pipes any more
 
 
@@ -566,24 +611,35 @@ COMPANIONS = """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     def bus(lifeline):
+        logging.info("the bus starts")
+        if not os.path.exists("started"):
+            sys.stdin.readline()
+            open("started", "w").close()
+
         def end(number, frame):
-            print("the bus ends", file=sys.stderr, flush=True)
+            logging.info("the bus ends")
             sys.exit(0)
 
         signal.signal(signal.SIGTERM, end)
         lifeline.tell_ready()
         select.select([lifeline], [], [])
 
-    server = Server(port=0)
-    worker = partial(work, lambda: server)
-    sys.exit(Supervisor(worker, 2, companions={"bus": bus}).run())
+    def make_server():
+        logging.info("a worker starts")
+        return Server(port=0)
+
+    sys.exit(Supervisor(partial(work, make_server), 2, companions={"bus": bus}).run())
 """
 
 
 def test_companions_are_there_before_and_after_the_workers(tmp_path):
     application(tmp_path, COMPANIONS)
-    with Processes(["app.py"], tmp_path) as processes:
+    with Processes(["app.py"], tmp_path, stdin=subprocess.PIPE) as processes:
+        processes.says("the bus starts")
+        processes.process.stdin.write("go on\n")
+        processes.process.stdin.flush()
         pid = int(processes.says(r"^bus \(pid (\d+)\) is ready")[1])
+        assert "a worker starts\n" not in processes.heard
         processes.listens()
         os.kill(pid, signal.SIGKILL)
         processes.says(rf"^bus \(pid {pid}\) was ended by SIGKILL: another one follows")
@@ -601,6 +657,7 @@ def test_companions_are_there_before_and_after_the_workers(tmp_path):
 
 def test_companions_end_with_the_supervisor(tmp_path):
     application(tmp_path, COMPANIONS)
+    (tmp_path / "started").touch()
     with Processes(["app.py"], tmp_path) as processes:
         processes.listens()
         processes.process.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from hyperws.groups.backplane import Keep
 from hyperws.groups.hub_memory import FORGET, GRACE, Memory
 
