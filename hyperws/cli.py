@@ -16,9 +16,9 @@ from hyperws.running import supervise
 RUN = """\
 Serves an application by worker processes, which are started again where they die.
 
-SIGHUP replaces them one by one, by new ones that load the application anew; nobody is turned away. SIGTERM
-and SIGINT have them close WebSockets, answer the requests that they have, and end; a second signal kills.
-The exit status is 0 if all of them ended well, 1 if not, or if the first one could not start.
+SIGHUP replaces them one by one, by as many new ones that load the application anew; nobody is turned away.
+SIGTERM and SIGINT have them close WebSockets, answer the requests that they have, and end; a second signal
+kills. The exit status is 0 if all of them ended well, 1 if not, or if the first one could not start.
 """
 
 

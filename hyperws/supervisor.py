@@ -168,8 +168,10 @@ class Supervisor:
             elif number != signal.SIGCHLD:
                 if self.told_to_stop:
                     self.kill_all()
-                self.told_to_stop = True
-                self.stop()
+                else:
+                    logger.info("%s: the workers are told to end", signal.Signals(number).name)
+                    self.told_to_stop = True
+                    self.stop()
 
     def take_report(self, child: Child, process: Process) -> None:
         report = process.take_report()
@@ -235,9 +237,8 @@ class Supervisor:
                 child.listeners = None
             if child.process is None:
                 delay = child.put_off(process.seconds_ready)
-                logger.error("%s: another one follows in %.1f seconds", what, delay)
-            else:
-                logger.error("%s", what)
+                what = f"{what}: another one follows in {delay:.1f} seconds"
+            logger.log(logging.ERROR if status else logging.INFO, "%s", what)
         else:
             child.process = None
             self.failed = True
@@ -252,6 +253,7 @@ class Supervisor:
         for child in self.children:
             for process in child.leaving:
                 if process.kill_at is not None and process.kill_at <= now:
+                    logger.error("%s (pid %d) takes too long to end", child.name, process.pid)
                     process.kill()
         if self.stopping:
             if not any(child.processes for child in self.workers):
@@ -296,6 +298,7 @@ class Supervisor:
         """Replace the workers one by one."""
         if self.stopping or not self.workers[0].was_ready:
             return      # the workers to come are new anyway
+        logger.info("the workers are replaced")
         for child in self.workers:
             if child.successor is not None:     # it may be older than what is to be loaded
                 child.leaving.append(child.successor)

@@ -437,7 +437,7 @@ def test_what_waits_for_a_worker_is_answered_by_the_one_after_it(tmp_path):
         waiting = [ask("/") for _ in range(20)]
         processes.send(signal.SIGHUP)
         for peer in waiting:
-            with peer.makefile("rb") as file:
+            with peer, peer.makefile("rb") as file:
                 assert file.read().endswith(b"answer")
         processes.send(signal.SIGTERM)
         processes.says("ended with status 0")
@@ -588,6 +588,58 @@ def test_orphans_end_by_themselves(tmp_path):
         assert processes.ends()[0] == -signal.SIGKILL   # nobody writes to its pipes any more
 
 
+def test_what_does_not_end_in_time_is_killed(tmp_path):
+    text = """
+    import sys
+    from hyperws import Limits, Server, supervisor
+
+    supervisor.PATIENCE = 0.1
+    server = Server(port=0, workers=2, limits=Limits(shutdown_grace=0.1))
+
+    @server.route("/stuck")
+    async def stuck(ctx):
+        sys.stderr.write("stuck\\n")
+        while True:
+            pass
+
+    server.run(on_listening=lambda: print(server.address[1], flush=True))
+    """
+    application(tmp_path, text)
+    with Processes(["app.py"], tmp_path) as processes:
+        processes.port = int(processes.process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", processes.port), timeout=20) as peer:
+            peer.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+            processes.says("stuck")
+            processes.send(signal.SIGTERM)
+            processes.says("takes too long to end")
+            processes.says("was ended by SIGKILL")
+            assert processes.ends()[0] == 1
+
+
+def test_a_signal_to_end_while_workers_are_replaced(tmp_path):
+    with serve(tmp_path, workers=3) as processes:
+        processes.listens(3)
+        processes.send(signal.SIGHUP)
+        processes.listens(1)
+        processes.send(signal.SIGTERM)
+        status, rest = processes.ends()
+    assert status == 0
+    assert "ERROR" not in rest
+
+
+def test_workers_end_where_on_listening_raises(tmp_path):
+    text = """
+    from hyperws import Server
+
+    Server(port=0, workers=2).run(on_listening=lambda: 1 / 0)
+    """
+    application(tmp_path, text)
+    with Processes(["app.py"], tmp_path) as processes:
+        status, rest = processes.ends()
+    assert status == 1
+    assert "ZeroDivisionError" in rest
+
+
 def test_a_signal_while_the_first_one_starts(tmp_path):
     """It is not taken for one that can't start, and it may have had no time to say anything."""
     application(tmp_path, "import time, sys\nprint('starts', file=sys.stderr, flush=True)\ntime.sleep(60)")
@@ -602,7 +654,7 @@ def test_a_signal_while_the_first_one_starts(tmp_path):
 # ------------------------------------------------------------------------------- companions
 
 COMPANIONS = """
-    import logging, os, select, signal, sys
+    import logging, os, select, signal, subprocess, sys
     from hyperws import Server
     from hyperws.supervisor import Supervisor
     from hyperws.worker import work
@@ -611,10 +663,7 @@ COMPANIONS = """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     def bus(lifeline):
-        logging.info("the bus starts")
-        if not os.path.exists("started"):
-            sys.stdin.readline()
-            open("started", "w").close()
+        subprocess.run([sys.executable, "-c", "open('started', 'w')"])
 
         def end(number, frame):
             logging.info("the bus ends")
@@ -625,7 +674,7 @@ COMPANIONS = """
         select.select([lifeline], [], [])
 
     def make_server():
-        logging.info("a worker starts")
+        assert os.path.exists("started")
         return Server(port=0)
 
     sys.exit(Supervisor(partial(work, make_server), 2, companions={"bus": bus}).run())
@@ -634,12 +683,8 @@ COMPANIONS = """
 
 def test_companions_are_there_before_and_after_the_workers(tmp_path):
     application(tmp_path, COMPANIONS)
-    with Processes(["app.py"], tmp_path, stdin=subprocess.PIPE) as processes:
-        processes.says("the bus starts")
-        processes.process.stdin.write("go on\n")
-        processes.process.stdin.flush()
+    with Processes(["app.py"], tmp_path) as processes:
         pid = int(processes.says(r"^bus \(pid (\d+)\) is ready")[1])
-        assert "a worker starts\n" not in processes.heard
         processes.listens()
         os.kill(pid, signal.SIGKILL)
         processes.says(rf"^bus \(pid {pid}\) was ended by SIGKILL: another one follows")
@@ -657,7 +702,6 @@ def test_companions_are_there_before_and_after_the_workers(tmp_path):
 
 def test_companions_end_with_the_supervisor(tmp_path):
     application(tmp_path, COMPANIONS)
-    (tmp_path / "started").touch()
     with Processes(["app.py"], tmp_path) as processes:
         processes.listens()
         processes.process.kill()
