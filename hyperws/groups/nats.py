@@ -39,6 +39,7 @@ SPARE_SECONDS = 3600
 REPETITION_SECONDS = 120
 LONGEST_NOTE_SECONDS = 3600
 LONGEST_PART = 200
+NOBODYS_PART = "%"    # no topic's: there, something always follows a "%"
 OVERHEAD = 256    # bytes of headers that count as a part of a message, at most
 WRONG_LAST_SEQUENCE = 10071
 SECONDS = "Hyperws-Seconds"
@@ -210,14 +211,16 @@ class NatsLink(Link):
         subjects = f"{self._prefix}.kept.{word_for(keep)}.*"
         sent_on = f"{self._prefix}.topic.{{{{wildcard(1)}}}}.{secrets.token_hex(8)}"
         await self._streams.ensure(
-            self._stream_of(keep), subjects=[subjects], republish={"src": subjects, "dest": sent_on},
+            self._stream_of(keep), f"{self._prefix}.kept.{word_for(keep)}.{NOBODYS_PART}",
+            subjects=[subjects], republish={"src": subjects, "dest": sent_on},
             max_msgs_per_subject=keep.messages + 1, max_age=nanoseconds(keep.seconds + SPARE_SECONDS),
             duplicate_window=nanoseconds(REPETITION_SECONDS), storage="file",
         )
 
     async def _ensure_notes(self) -> None:
         await self._streams.ensure(
-            f"{self._prefix}_notes", subjects=[f"{self._prefix}.note.*.*"], storage="memory",
+            f"{self._prefix}_notes", f"{self._prefix}.note.{NOBODYS_PART}.{self._origin}",
+            subjects=[f"{self._prefix}.note.*.*"], storage="file",
             max_msgs_per_subject=1, max_age=nanoseconds(LONGEST_NOTE_SECONDS),
         )
 

@@ -90,13 +90,15 @@ class Client(NatsPyClient):
         self._needs_tls = tls is not None
         try:
             await self.connect(
-                servers, name="hyperws", tls=tls, error_cb=self._failed, closed_cb=self._closed,
+                servers, name="hyperws", tls=tls, error_cb=self._failed,
                 user=user if password is not None else None, password=password,
                 token=user if password is None else None,
                 allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
                 connect_timeout=CONNECT_SECONDS, pending_size=0,
             )
             self._failure = None    # the server that it is connected to may not be the first that it tried
+            assert self._reading_task is not None
+            self._reading_task.add_done_callback(self._read_no_more)    # not all ends of it are told
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self.round_trip()
         except NoServersError as error:
@@ -164,7 +166,7 @@ class Client(NatsPyClient):
     async def _failed(self, error: Exception) -> None:
         self._fail(error)
 
-    async def _closed(self) -> None:
+    def _read_no_more(self, task: asyncio.Task[None]) -> None:
         self._fail(self.last_error or ConnectionClosedError())
 
     async def _process_msg(

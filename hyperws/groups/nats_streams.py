@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ STREAM_NAME_IN_USE = 10058
 STREAM_NOT_FOUND = 10059
 AT_ONCE = 256    # messages asked for in one request
 CONSUMER_IDLE_SECONDS = 10
+PROBES = 100
+PROBE_SECONDS = 0.02
 
 
 class JetStreamError(Exception):
@@ -40,8 +43,8 @@ class JetStream:
         self._client = client
         self._there: set[str] = set()
 
-    async def ensure(self, name: str, **settings: Any) -> None:
-        """Have a stream made, unless it is there."""
+    async def ensure(self, name: str, subject: str, **settings: Any) -> None:
+        """Have a stream made, unless it is there. `subject` is one of its, to which nothing is published."""
         if name in self._there:
             return
         try:
@@ -50,7 +53,18 @@ class JetStream:
             if error.code != STREAM_NOT_FOUND:
                 raise
             await self._make(name, settings)
+        await self._wait_for(name, subject)
         self._there.add(name)
+
+    async def _wait_for(self, name: str, subject: str) -> None:
+        """One that another process has just made is known a moment before it takes messages."""
+        for _ in range(PROBES):
+            async with self._client.inbox() as inbox:
+                await self._client.publish(subject, b"", inbox.subject, {"Nats-Expected-Stream": "another"})
+                if not (await inbox.receive()).status:    # it has refused it itself
+                    return
+            await asyncio.sleep(PROBE_SECONDS)
+        raise JetStreamError(f"the stream {name} does not take what is published to {subject}")
 
     async def _make(self, name: str, settings: dict[str, Any]) -> None:
         try:

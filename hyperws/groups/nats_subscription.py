@@ -61,7 +61,7 @@ class Subscription:
 
     def end(self) -> None:
         self._waiting.clear()
-        self._release()
+        self._stop_waiting()
 
     def _take(self, arrival: Arrival) -> None:
         if arrival.epoch != self._epoch and self._epoch:
@@ -76,13 +76,16 @@ class Subscription:
             while self._waiting and (next := self._waiting.pop(self._seen, None)):
                 self._pass_on(next)
             if not self._waiting:
-                self._release()
+                self._stop_waiting()
 
-    def _release(self) -> None:
-        """Wait no longer."""
+    def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _release(self) -> None:
+        """Deliver all that waits."""
+        self._stop_waiting()
         waiting, self._waiting = self._waiting, {}
         for arrival in sorted(waiting.values()):
             self._pass_on(arrival)

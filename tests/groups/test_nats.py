@@ -10,10 +10,13 @@ import pytest
 
 from hyperws.errors import ConfigurationError
 from hyperws.groups import nats as module
+from hyperws.groups import nats_subscription as subscriptions
 from hyperws.groups.backplane import Keep
 from hyperws.groups.connecting import backplane_at
 from hyperws.groups.nats import Nats, word_for
+from hyperws.groups.nats_client import Message
 from hyperws.groups.nats_streams import JetStreamError
+from hyperws.groups.nats_subscription import Subscription
 
 from .brokers import NatsServer
 from .contract import LONG, PATIENCE, LinkContract, Member, calls, check_chain
@@ -37,7 +40,9 @@ class TestNats(LinkContract):
             topic, keep = f"t{most}", Keep(most, LONG)
             async with self.members("a", "b") as (a, b):
                 await b.link.subscribe([topic])
-                await a.publish(topic, *(b"%d" % each for each in range(8)), keep=keep)
+                for each in range(8):
+                    await a.publish(topic, b"%d" % each, keep=keep)
+                    await a.publish("another", b"", keep=keep)
                 offsets = [each.offset for each in await b.receive(8)]
                 past = await b.link.read(topic, keep)
                 count = min(most, 8)
@@ -175,6 +180,30 @@ class TestNats(LinkContract):
                 await a.link._client.publish(f"hyperws.topic.t.{word}", word.encode())
             await a.publish("t", b"ours")
             assert [each.data for each in await b.receive(2)] == [b"plain", b"ours"]
+
+    async def test_the_first_messages_of_two_processes_come_at_once(self):
+        async with self.members("a", "b") as (a, b):
+            for most in range(1, 40):
+                keep = Keep(most, LONG)
+                await asyncio.gather(*(each.publish("t", b"x", keep=keep) for each in (a, b)))
+                assert len((await a.link.read("t", keep)).messages) == min(most, 2)
+
+    async def test_a_large_batch_can_be_given_up(self):
+        async with self.members("a") as [a]:
+            self.broker.pause()
+            batch = [a.publication("t", bytes(500_000)) for _ in range(50)]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(a.link.publish(batch), 0.3)
+            transport = a.link._client._transport._io_writer.transport
+            assert transport.get_write_buffer_size() > 0
+            await a.link.close()
+            assert transport.get_write_buffer_size() == 0
+            self.broker.resume()
+
+    async def test_the_end_of_reading_is_a_loss(self):
+        async with self.members("a") as [a]:
+            a.link._client._reading_task.cancel()
+            await asyncio.wait_for(a.lost, PATIENCE)
 
     async def test_one_is_told_once_that_the_connection_is_lost(self):
         async with self.members("a") as [a]:
@@ -359,3 +388,76 @@ def test_the_library_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "nats.aio.client", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'hyperws\[nats\]'"):
         backplane_at("nats://host")
+
+
+# the order of what comes
+
+class Followed:
+    """A subscription, what it has delivered, and messages for it."""
+
+    def __init__(self):
+        self.got = []
+        self.subscription = Subscription("t", lambda delivery: self.got.append(delivery[2:]))
+
+    def receive(self, offset, previous, epoch="e", mark=False):
+        headers = f"NATS/1.0\r\nNats-Sequence: {offset}\r\nNats-Last-Sequence: {previous}\r\n"
+        headers += "Hyperws-Mark: 1\r\n\r\n" if mark else "\r\n"
+        self.subscription.receive(Message(epoch, "", headers.encode(), b""))
+
+
+async def test_what_overtakes_waits():
+    followed = Followed()
+    for offset, previous in (3, 0), (9, 7), (7, 5), (11, 9), (5, 3), (12, 11):
+        followed.receive(offset, previous)
+    assert followed.got == [("e", 3, 0), ("e", 5, 3), ("e", 7, 5), ("e", 9, 7), ("e", 11, 9), ("e", 12, 11)]
+
+
+async def test_what_waits_is_delivered_in_the_end(monkeypatch):
+    monkeypatch.setattr(subscriptions, "PATIENCE_SECONDS", 0.01)
+    followed = Followed()
+    followed.receive(3, 0)
+    followed.receive(9, 7)
+    followed.receive(7, 5)
+    assert followed.got == [("e", 3, 0)]
+    while len(followed.got) < 3:
+        await asyncio.sleep(0.005)
+    followed.receive(5, 3)    # it was not lost after all
+    followed.receive(11, 9)
+    assert followed.got == [("e", 3, 0), ("e", 7, 5), ("e", 9, 7), ("e", 5, 3), ("e", 11, 9)]
+
+
+async def test_what_is_read_lets_others_go_on():
+    followed = Followed()
+    followed.receive(9, 7)
+    followed.receive(11, 9)
+    assert followed.got == []
+    followed.subscription.has_read("e", 9)
+    followed.receive(14, 11)
+    assert followed.got == [("e", 9, 7), ("e", 11, 9), ("e", 14, 11)]
+
+
+async def test_a_new_epoch_begins_at_once():
+    followed = Followed()
+    followed.receive(8, 0)
+    followed.receive(11, 9)
+    followed.receive(2, 1, "f")
+    followed.receive(3, 2, "f")
+    assert followed.got == [("e", 8, 0), ("e", 11, 9), ("f", 2, 1), ("f", 3, 2)]
+
+
+async def test_marks_are_not_missed():
+    followed = Followed()
+    followed.subscription.has_read("e", 5)
+    followed.receive(7, 5)
+    followed.receive(9, 0, mark=True)     # all before have become too old
+    followed.receive(10, 9)
+    followed.receive(15, 0)
+    assert followed.got == [("e", 7, 5), ("e", 10, 7), ("e", 15, 10)]
+
+
+async def test_a_subscription_that_ends_delivers_no_more():
+    followed = Followed()
+    followed.receive(9, 7)
+    followed.subscription.end()
+    followed.subscription.has_read("e", 7)
+    assert followed.got == []
