@@ -677,7 +677,7 @@ COMPANIONS = """
         assert os.path.exists("started")
         return Server(port=0)
 
-    sys.exit(Supervisor(partial(work, make_server), 2, companions={"bus": bus}).run())
+    sys.exit(Supervisor(partial(work, make_server, 1, None), 2, companions={"bus": bus}).run())
 """
 
 
