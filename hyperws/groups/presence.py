@@ -116,6 +116,8 @@ class Presence:
         self.names = 0
         self.changes: dict[str, list[tuple[Kind, Member]]] = {}
         """Who has come and gone here, as far as it is not in our notes yet."""
+        self.alive: set[str] = set()
+        """The processes that were there at the last look."""
         self.doubt_until: float | None = None
         """The broker may have lost notes that are being written again."""
 
@@ -221,10 +223,13 @@ class Presence:
         """Forget the members in processes that are not there any more."""
         assert self.uplink is not None
         if self.doubt_until is not None:
-            if now >= self.doubt_until:
-                self.doubt_until = None
-                self.uplink.track_again()
-            return
+            if now < self.doubt_until:
+                return
+            self.doubt_until = None
+            self.uplink.track_again()
+        if origins - self.alive:
+            self.uplink.track_again()   # one may be back that was taken for dead
+        self.alive = origins
         for topic in self.uplink.tracked:
             for origin in self.members.origins(topic):
                 if origin not in origins:

@@ -383,8 +383,9 @@ class Relay:
             self.take_kept(topic, timeline, delivery)
             if topic in self.early:     # it does not fit
                 rest = early[at:]
-                if rest == disputed:    # nor did it the last time: it is of another epoch, and late
+                if rest == disputed:    # nor did it the last time: it is of another epoch
                     del self.early[topic]
+                    self.report_gap(topic)
                 else:
                     self.early[topic] = self.disputed[topic] = rest
                 break

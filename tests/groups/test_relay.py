@@ -338,6 +338,20 @@ async def test_members_of_a_process_that_has_died_are_gone(serving, broker, monk
         assert await pair.two.members("room") == ["Bob"]
 
 
+async def test_members_of_a_process_that_was_taken_for_dead_are_back(serving, broker, monkeypatch):
+    monkeypatch.setattr(uplink_module, "PING", 0.05)
+    monkeypatch.setattr(uplink_module, "ALIVE_SECONDS", 0.2)
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe("room", member="Ann")
+        await pair.two.subscribe("room", member="Bob")
+        known = pair.servers[1]._relay.presence.members
+        await pair.until(lambda: len(known.of("room")) == 2)
+        pair.servers[0]._relay.uplink.lives = False     # it hangs
+        await pair.until(lambda: len(known.of("room")) == 1)
+        pair.servers[0]._relay.uplink.lives = True
+        await pair.until(lambda: len(known.of("room")) == 2)
+
+
 async def test_members_who_came_and_went_while_the_broker_was_away(serving, broker):
     async with Pair(serving, broker) as pair:
         await pair.one.subscribe("room", member="Ann")
