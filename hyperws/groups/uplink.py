@@ -110,8 +110,6 @@ class Uplink:
         self.waiting = 0    # bytes in the outbox
         self.changed = asyncio.Event()
         self.filled = asyncio.Event()
-        self.emptied = asyncio.Event()
-        self.emptied.set()
         self.settled = asyncio.Event()
         """Set whenever something has been synchronized."""
         self.first = asyncio.Event()
@@ -177,7 +175,6 @@ class Uplink:
     def send(self, publication: Publication) -> None:
         self.outbox.append(publication)
         self.waiting += len(publication.data)
-        self.emptied.clear()
         self.filled.set()
         if self.waiting > OUTBOX:
             self.give_up("more waits for it than is kept")
@@ -190,7 +187,6 @@ class Uplink:
         publications = list(self.outbox)
         self.outbox.clear()
         self.waiting = 0
-        self.emptied.set()
         if self.fail is not None:
             self.fail(Lost(reason))
         self.messages.given_up(publications)
@@ -297,7 +293,6 @@ class Uplink:
                     self.waiting -= len(publication.data)
             if not self.outbox:
                 self.filled.clear()
-                self.emptied.set()
 
     def must_wait(self, publication: Publication) -> bool:
         """Whether its subscribers here would not get it yet, as they get it from the broker."""

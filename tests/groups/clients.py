@@ -1,8 +1,10 @@
-"""A server with rooms, and clients of it."""
+"""A server with rooms, clients of it, and two such servers on one backplane."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import AsyncExitStack
 
 from websockets.asyncio.client import connect
 
@@ -75,3 +77,34 @@ class Client:
 
     async def get_several(self, count):
         return [await self.get() for _ in range(count)]
+
+
+class Pair:
+    """Two servers on one broker, each with a client; `gaps` are the topics of which each has reported one."""
+
+    def __init__(self, serving, backplane):
+        self.servers = [room_server(backplane=backplane) for _ in range(2)]
+        for server in self.servers:
+            server.history("kept*", messages=1000, wrap=wrap)
+        self.gaps = [[], []]
+        self.stack = AsyncExitStack()
+        self.serving = serving
+        for server, gaps in zip(self.servers, self.gaps, strict=True):
+            server.on_gap(gaps.append)
+
+    async def __aenter__(self):
+        self.running = [await self.stack.enter_async_context(self.serving(each)) for each in self.servers]
+        self.one, self.two = [
+            await self.stack.enter_async_context(await Client.connect(each)) for each in self.running
+        ]
+        return self
+
+    async def __aexit__(self, *error):
+        await self.stack.aclose()
+
+    async def until(self, condition):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+    async def healthy(self):
+        await self.until(lambda: all(server.healthy for server in self.servers))

@@ -7,6 +7,8 @@ import itertools
 
 from hyperws.groups.backplane import Backplane, Delivery, Kept, Link, Past
 
+from .clients import Pair
+
 
 class Broker(Backplane):
     def __init__(self):
@@ -117,3 +119,28 @@ class MemoryLink(Link):
 
     async def close(self):
         self.broker.links.discard(self)
+
+
+class Cuttable(Pair):
+    """Two servers on a broker in memory."""
+
+    def __init__(self, serving, broker):
+        super().__init__(serving, broker)
+        self.broker = broker
+
+    async def away(self):
+        """Cut every connection, and let nobody connect."""
+        self.broker.away = True
+        self.broker.cut()
+        await self.until(lambda: not any(server.healthy for server in self.servers))
+
+    def cut_off(self, number):
+        """Cut the connection of one of the servers."""
+        self.broker.away = True
+        for link in list(self.broker.links):
+            if link.origin == self.servers[number]._relay.origin:
+                link.end()
+
+    async def back(self):
+        self.broker.away = False
+        await self.healthy()

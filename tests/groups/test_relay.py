@@ -1,14 +1,13 @@
 """Servers that share a broker: what reaches whom, also when the broker goes away."""
 
 import asyncio
-import contextlib
 
 import pytest
 
 from hyperws.groups import uplink as uplink_module
 
-from .clients import Client, room_server, wrap
-from .memory import Broker
+from .clients import Client
+from .memory import Broker, Cuttable
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -25,55 +24,8 @@ def impatient(monkeypatch):
     monkeypatch.setattr(uplink_module, "PATIENCE", 0.05)
 
 
-class Pair:
-    """Two servers on one broker, each with a client; `gaps` are the topics of which each has reported one."""
-
-    def __init__(self, serving, broker):
-        self.broker = broker
-        self.servers = [room_server(backplane=broker).history("kept*", wrap=wrap) for _ in range(2)]
-        self.gaps = [[], []]
-        self.stack = contextlib.AsyncExitStack()
-        self.serving = serving
-        for server, gaps in zip(self.servers, self.gaps, strict=True):
-            server.on_gap(gaps.append)
-
-    async def __aenter__(self):
-        self.running = [await self.stack.enter_async_context(self.serving(each)) for each in self.servers]
-        self.one, self.two = [
-            await self.stack.enter_async_context(await Client.connect(each)) for each in self.running
-        ]
-        return self
-
-    async def __aexit__(self, *error):
-        await self.stack.aclose()
-
-    async def until(self, condition):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-    async def healthy(self):
-        await self.until(lambda: all(server.healthy for server in self.servers))
-
-    async def away(self):
-        """Cut every connection, and let nobody connect."""
-        self.broker.away = True
-        self.broker.cut()
-        await self.until(lambda: not any(server.healthy for server in self.servers))
-
-    def cut_off(self, number):
-        """Cut the connection of one of the servers."""
-        self.broker.away = True
-        for link in list(self.broker.links):
-            if link.origin == self.servers[number]._relay.origin:
-                link.end()
-
-    async def back(self):
-        self.broker.away = False
-        await self.healthy()
-
-
 async def test_a_message_reaches_the_subscribers_of_all_servers_once(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         for topic in ("plain", "kept"):
             for client in (pair.one, pair.two):
                 await client.subscribe(topic)
@@ -94,7 +46,7 @@ async def test_a_message_reaches_the_subscribers_of_all_servers_once(serving, br
 
 
 async def test_text_and_bytes_and_who_is_left_out(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("plain")
         await pair.two.subscribe("plain")
         pair.servers[0].publish("plain", b"\x00\xff")
@@ -114,7 +66,7 @@ async def test_text_and_bytes_and_who_is_left_out(serving, broker):
 
 
 async def test_the_broker_is_asked_for_topics_in_use_alone(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         links = list(broker.links)
         assert [link.topics for link in links] == [set(), set()]
         await pair.one.subscribe("plain")
@@ -127,7 +79,7 @@ async def test_the_broker_is_asked_for_topics_in_use_alone(serving, broker):
 
 
 async def test_history_is_shared(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         epoch, offset = (await pair.one.subscribe("kept"))[1]["at"]
         for number in range(3):
             pair.servers[0].publish("kept", str(number))
@@ -137,7 +89,7 @@ async def test_history_is_shared(serving, broker):
 
 
 async def test_a_cut_is_made_up_for_where_there_is_history_and_told_where_not(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         for topic in ("plain", "kept"):
             await pair.one.subscribe(topic)
             await pair.two.subscribe(topic)
@@ -162,7 +114,7 @@ async def test_a_cut_is_made_up_for_where_there_is_history_and_told_where_not(se
 
 
 async def test_one_server_that_was_cut_off_catches_up(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         await pair.two.subscribe("kept")
         pair.cut_off(1)
@@ -175,7 +127,7 @@ async def test_one_server_that_was_cut_off_catches_up(serving, broker):
 
 
 async def test_a_broker_that_has_lost_its_history_is_told(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         epoch, offset = (await pair.one.subscribe("kept"))[1]["at"]
         await pair.two.subscribe("kept")
         pair.servers[0].publish("kept", "before")
@@ -193,7 +145,7 @@ async def test_a_broker_that_has_lost_its_history_is_told(serving, broker):
 
 
 async def test_messages_that_a_broker_took_before_it_went_are_not_doubled(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         await pair.two.subscribe("kept")
         publish = type(next(iter(broker.links))).publish
@@ -216,7 +168,7 @@ async def test_messages_that_a_broker_took_before_it_went_are_not_doubled(servin
 
 
 async def test_a_broker_that_is_away_for_long_is_not_waited_for(serving, broker, impatient):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         epoch, offset = (await pair.one.subscribe("kept"))[1]["at"]
         await pair.two.subscribe("kept")
         await pair.away()
@@ -242,7 +194,7 @@ async def test_a_broker_that_is_away_for_long_is_not_waited_for(serving, broker,
 
 
 async def test_a_plain_message_that_found_no_broker_is_told_of(serving, broker, impatient):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("plain")
         await pair.two.subscribe("plain")
         pair.cut_off(0)
@@ -258,7 +210,7 @@ async def test_a_plain_message_that_found_no_broker_is_told_of(serving, broker, 
 
 async def test_more_than_is_kept_for_a_broker_that_stalls(serving, broker, monkeypatch):
     monkeypatch.setattr(uplink_module, "OUTBOX", 10_000)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         await pair.two.subscribe("kept")
         broker.stalled.clear()
@@ -276,7 +228,7 @@ async def test_more_than_is_kept_for_a_broker_that_stalls(serving, broker, monke
 async def test_a_broker_that_does_not_answer_is_given_up(serving, broker, monkeypatch, caplog):
     monkeypatch.setattr(uplink_module, "ANSWER", 0.05)
     monkeypatch.setattr(uplink_module, "PING", 0.05)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         await pair.two.subscribe("kept")
         broker.stalled.clear()
@@ -291,7 +243,7 @@ async def test_a_broker_that_does_not_answer_is_given_up(serving, broker, monkey
 
 async def test_a_server_starts_without_its_broker_and_finds_it_later(serving, broker):
     broker.away = True
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         assert not any(server.healthy for server in pair.servers)
         await pair.one.subscribe("plain")
         pair.servers[0].publish("plain", "1")
@@ -303,7 +255,7 @@ async def test_a_server_starts_without_its_broker_and_finds_it_later(serving, br
 
 
 async def test_members_are_known_everywhere(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         events = [[], []]
         for server, told in zip(pair.servers, events, strict=True):
             server.hooks.joined.append(lambda topic, member, told=told: told.append(("joined", member.data)))
@@ -325,7 +277,7 @@ async def test_members_are_known_everywhere(serving, broker):
 async def test_members_of_a_process_that_has_died_are_gone(serving, broker, monkeypatch):
     monkeypatch.setattr(uplink_module, "PING", 0.05)
     monkeypatch.setattr(uplink_module, "ALIVE_SECONDS", 0.2)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         left = asyncio.Event()
         pair.servers[1].hooks.left.append(lambda topic, member: left.set())
         await pair.one.subscribe("room", member="Ann")
@@ -341,7 +293,7 @@ async def test_members_of_a_process_that_has_died_are_gone(serving, broker, monk
 async def test_members_of_a_process_that_was_taken_for_dead_are_back(serving, broker, monkeypatch):
     monkeypatch.setattr(uplink_module, "PING", 0.05)
     monkeypatch.setattr(uplink_module, "ALIVE_SECONDS", 0.2)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("room", member="Ann")
         await pair.two.subscribe("room", member="Bob")
         known = pair.servers[1]._relay.presence.members
@@ -353,7 +305,7 @@ async def test_members_of_a_process_that_was_taken_for_dead_are_back(serving, br
 
 
 async def test_members_who_came_and_went_while_the_broker_was_away(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("room", member="Ann")
         await pair.two.subscribe("room", member="Bob")
         known = pair.servers[1]._relay.presence.members
