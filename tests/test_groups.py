@@ -280,6 +280,27 @@ async def test_an_unsubscribed_topic_is_not_delivered_late(serving):
             peer.close()
 
 
+async def test_a_past_that_is_too_much_for_a_subscriber(serving):
+    server = Server(limits=Limits(send_queue=10_000)).history("feed", messages=1000)
+    subscriptions = []
+
+    @server.route("/")
+    async def feed(ctx):
+        subscriptions.append(await ctx.subscribe("feed", since="start"))
+
+    async with serving(server) as running:
+        for _ in range(400):
+            server.publish("feed", bytes(50_000))
+        peer = await Peer.connect(running.host, running.port)
+        try:
+            peer.write(HANDSHAKE)
+            while not subscriptions:
+                await asyncio.sleep(0)
+            assert (subscriptions[0].active, subscriptions[0].recovered) == (False, False)
+        finally:
+            peer.close()
+
+
 # --------------------------------------------------------------------------------- other threads
 
 

@@ -99,11 +99,13 @@ cdef class Subscription(SharedOperation):
 
     def settle(self, past=(), recovered=None, epoch="", offset=0):
         """Give it what was published before, as (message, id), and from now on what will be."""
-        if self.subscriber is not None:
-            for message, id in past:
-                written = self.subscriber.writer.write_shared(message, None, id)
-                if written is not None:
-                    self.subscriber.take(written)
+        for message, id in past:
+            if self.subscriber is None:     # all of it was too much
+                recovered = False
+                break
+            written = self.subscriber.writer.write_shared(message, None, id)
+            if written is not None:
+                self.subscriber.take(written)
         self.recovered = recovered
         self.epoch = epoch
         self.offset = offset
