@@ -1,6 +1,7 @@
 """Topics: who gets what is published."""
 
 import asyncio
+import enum
 import itertools
 import random
 import threading
@@ -151,6 +152,42 @@ async def test_what_is_published_and_sent_in_one_turn_keeps_its_order(serving):
                 assert [await websocket.recv() for _ in expected[ctx]] == expected[ctx]
         for websocket in websockets:
             await websocket.close()
+
+
+class Room(str, enum.Enum):
+    BLUE = "blue"
+
+
+async def test_a_topic_may_be_of_a_class_of_str(serving):
+    server = chat_server()
+
+    @server.route("/enumerated")
+    async def enumerated(ctx):
+        await ctx.subscribe(Room.BLUE)
+        await ctx.send(str(ctx.publish(Room.BLUE, "one is here")))
+        assert await ctx.receive() == "leave"
+        await ctx.unsubscribe(Room.BLUE)
+        await ctx.send("left")
+
+    @server.route("/poll")
+    async def poll(ctx):
+        await ctx.poll(Room.BLUE)
+
+    async with serving(server) as running, await joined(running) as named:
+        async with connect(running.ws("/enumerated")) as one:
+            assert await one.recv() == "1"
+            assert await named.recv() == "one is here"
+            assert server.publish(Room.BLUE, "to both") == 2
+            assert await one.recv() == await named.recv() == "to both"
+            await one.send("leave")
+            assert await one.recv() == "left"
+            assert server.topics.count("blue") == 1
+        reader, writer = await running.raw(b"GET /poll HTTP/1.1\r\nHost: x\r\n\r\n")
+        while server.topics.count("blue") == 1:
+            await asyncio.sleep(0)
+        server.publish("blue", "polled")
+        assert (await reader.readuntil(b"polled")).startswith(b"HTTP/1.1 200")
+        writer.close()
 
 
 # ------------------------------------------------------------------------------ slow subscribers

@@ -7,7 +7,7 @@ from hyperws._core.connection cimport Session
 from hyperws._core.http cimport Request
 from hyperws._core.http_session cimport HttpSession
 from hyperws._core.message_writer cimport checked_message
-from hyperws._core.topics cimport Policy, Subscription, Topics, check_topic, policy_named
+from hyperws._core.topics cimport Policy, Subscription, Topics, checked_topic, policy_named
 from hyperws._core.waiter cimport DONE
 from hyperws._core.websocket_session cimport OPEN, WebSocketSession
 
@@ -104,7 +104,7 @@ cdef class BaseContext:
         cdef Subscription subscription
         cdef Policy chosen = policy_named(policy)
         cdef Session subscriber
-        check_topic(topic)
+        topic = checked_topic(topic)
         if self.topics.relay is not None:
             self.topics.relay.check_subscription(topic, since, member)
         if self.websocket is None:
@@ -122,12 +122,14 @@ cdef class BaseContext:
     def unsubscribe(self, topic):
         """Get no more of `topic`."""
         if not self.over:
-            self.topics.leave(self.subscriber(), topic)
+            self.topics.leave(self.subscriber(), checked_topic(topic))
         return DONE
 
     def publish(self, topic, message, *, compress=None):
         """Send `message` to the other subscribers of `topic`, as `send` does. Returns how many they are."""
-        return self.topics.publish(topic, checked_message(message), self.subscriber(), compress)
+        return self.topics.publish(
+            checked_topic(topic), checked_message(message), self.subscriber(), compress
+        )
 
     cdef Session subscriber(self):
         if self.over:
@@ -181,7 +183,7 @@ def publish(
 ):
     """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached."""
     cdef Session excluded = None if exclude is None else exclude.subscriber()
+    topic, message = checked_topic(topic), checked_message(message)
     if local:
-        check_topic(topic)
-        return topics.deliver(topic, checked_message(message), excluded, compress)
-    return topics.publish(topic, checked_message(message), excluded, compress)
+        return topics.deliver(topic, message, excluded, compress)
+    return topics.publish(topic, message, excluded, compress)

@@ -1,7 +1,7 @@
 cimport cython
 
 from hyperws._core.message_writer cimport lasting
-from hyperws._core.topics cimport CLOSE, Subscriber, Topics, Writer
+from hyperws._core.topics cimport CLOSE, Subscriber, Topics, Writer, checked_topic
 
 
 @cython.final
@@ -20,7 +20,7 @@ cdef class Poll(Subscriber):
     def __cinit__(self, loop, Topics topics not None, topic):
         self.message = loop.create_future()
         self.writer = PLAIN
-        topics.join(self, topic, CLOSE)
+        topics.join(self, checked_topic(topic), CLOSE)
 
     cdef bint take(self, object written) except -1:
         if self.message.done():

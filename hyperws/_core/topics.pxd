@@ -54,10 +54,10 @@ cdef class Topics:
     cdef unsigned long thread
     cdef object hand_over
 
-    cdef Subscription join(self, Subscriber subscriber, object topic, Policy policy)
-    cdef int leave(self, Subscriber subscriber, object topic) except -1
+    cdef Subscription join(self, Subscriber subscriber, str topic, Policy policy)
+    cdef int leave(self, Subscriber subscriber, str topic) except -1
     cdef Py_ssize_t publish(
-        self, object topic, object message, Subscriber exclude, object compress
+        self, str topic, object message, Subscriber exclude, object compress
     ) except -1
     cpdef Py_ssize_t publish_here(
         self, str topic, object message, Subscriber exclude, object compress
@@ -67,5 +67,5 @@ cdef class Topics:
     ) except -1
 
 
-cdef int check_topic(object topic) except -1
+cdef str checked_topic(object topic)
 cdef Policy policy_named(object name) except? CLOSE

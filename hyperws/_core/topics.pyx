@@ -2,6 +2,7 @@ from hyperws.errors import UsageError
 
 cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.unicode cimport PyUnicode_FromObject
 
 from hyperws._core.waiter cimport SharedOperation, Waiters, enable_send
 
@@ -145,9 +146,8 @@ cdef class Topics:
         self.hand_over = hand_over
         self.thread = PyThread_get_thread_ident()
 
-    cdef Subscription join(self, Subscriber subscriber, topic, Policy policy):
+    cdef Subscription join(self, Subscriber subscriber, str topic, Policy policy):
         cdef Subscription subscription
-        check_topic(topic)
         if subscriber.hub is None:
             subscriber.hub = self
             subscriber.topics = {}
@@ -170,9 +170,8 @@ cdef class Topics:
             self.relay.opened(topic)
         return subscription
 
-    cdef int leave(self, Subscriber subscriber, topic) except -1:
+    cdef int leave(self, Subscriber subscriber, str topic) except -1:
         cdef Subscription subscription
-        check_topic(topic)
         if subscriber.topics is None or topic not in subscriber.topics:
             return 0
         subscription = subscriber.topics.pop(topic)
@@ -192,9 +191,8 @@ cdef class Topics:
             self.relay.closed(topic)
         return 0
 
-    cdef Py_ssize_t publish(self, topic, object message, Subscriber exclude, object compress) except -1:
+    cdef Py_ssize_t publish(self, str topic, object message, Subscriber exclude, object compress) except -1:
         """Give a checked message to every subscriber but `exclude`. Returns how many took it here."""
-        check_topic(topic)
         if self.thread != PyThread_get_thread_ident() and self.hand_over is not None:
             return self.hand_over(topic, message, exclude, compress)
         return self.publish_here(topic, message, exclude, compress)
@@ -259,10 +257,11 @@ cdef class Topics:
         return list(self.members)
 
 
-cdef int check_topic(object topic) except -1:
+cdef str checked_topic(object topic):
+    """A topic as a plain str, whatever class of str it is. Raises UsageError for what is none."""
     if not isinstance(topic, str):
         raise UsageError(f"a topic is a str, not {type(topic).__name__}")
-    return 0
+    return PyUnicode_FromObject(topic)
 
 
 cdef Policy policy_named(object name) except? CLOSE:
