@@ -394,6 +394,15 @@ async def test_what_a_thread_publishes_is_what_it_was(serving):
         await member.close()
 
 
+async def test_what_a_thread_publishes_here_alone_waits_for_the_event_loop_too(serving):
+    asyncio.get_running_loop().set_debug(True)      # which raises for a call from the wrong thread
+    async with serving(chat_server()) as running:
+        member = await joined(running)
+        assert await asyncio.to_thread(running.server.publish, "blue", "here", local=True) == 1
+        assert await member.recv() == "here"
+        await member.close()
+
+
 async def test_a_thread_that_comes_too_late_is_told(serving):
     server = chat_server()
     async with serving(server):

@@ -128,7 +128,7 @@ cdef class BaseContext:
     def publish(self, topic, message, *, compress=None):
         """Send `message` to the other subscribers of `topic`, as `send` does. Returns how many they are."""
         return self.topics.publish(
-            checked_topic(topic), checked_message(message), self.subscriber(), compress
+            checked_topic(topic), checked_message(message), self.subscriber(), compress, False
         )
 
     cdef Session subscriber(self):
@@ -183,7 +183,4 @@ def publish(
 ):
     """Send `message` to every subscriber of `topic` but `exclude`. Returns how many it reached."""
     cdef Session excluded = None if exclude is None else exclude.subscriber()
-    topic, message = checked_topic(topic), checked_message(message)
-    if local:
-        return topics.deliver(topic, message, excluded, compress)
-    return topics.publish(topic, message, excluded, compress)
+    return topics.publish(checked_topic(topic), checked_message(message), excluded, compress, local)

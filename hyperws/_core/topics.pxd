@@ -57,10 +57,10 @@ cdef class Topics:
     cdef Subscription join(self, Subscriber subscriber, str topic, Policy policy)
     cdef int leave(self, Subscriber subscriber, str topic) except -1
     cdef Py_ssize_t publish(
-        self, str topic, object message, Subscriber exclude, object compress
+        self, str topic, object message, Subscriber exclude, object compress, bint local
     ) except -1
     cpdef Py_ssize_t publish_here(
-        self, str topic, object message, Subscriber exclude, object compress
+        self, str topic, object message, Subscriber exclude, object compress, bint local
     ) except -1
     cpdef Py_ssize_t deliver(
         self, str topic, object message, Subscriber exclude=*, object compress=*, object id=*

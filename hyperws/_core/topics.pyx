@@ -191,17 +191,20 @@ cdef class Topics:
             self.relay.closed(topic)
         return 0
 
-    cdef Py_ssize_t publish(self, str topic, object message, Subscriber exclude, object compress) except -1:
-        """Give a checked message to every subscriber but `exclude`. Returns how many took it here."""
+    cdef Py_ssize_t publish(
+        self, str topic, object message, Subscriber exclude, object compress, bint local
+    ) except -1:
+        """Give a checked message to every subscriber but `exclude`, or to those here alone where it is `local`.
+        Returns how many took it here."""
         if self.thread != PyThread_get_thread_ident() and self.hand_over is not None:
-            return self.hand_over(topic, message, exclude, compress)
-        return self.publish_here(topic, message, exclude, compress)
+            return self.hand_over(topic, message, exclude, compress, local)
+        return self.publish_here(topic, message, exclude, compress, local)
 
     cpdef Py_ssize_t publish_here(
-        self, str topic, object message, Subscriber exclude, object compress
+        self, str topic, object message, Subscriber exclude, object compress, bint local
     ) except -1:
         """The same, in the thread of the event loop."""
-        if self.relayed:
+        if self.relayed and not local:
             return self.relay.publish(topic, message, exclude, compress)
         return self.deliver(topic, message, exclude, compress)
 

@@ -26,7 +26,9 @@ class Mailbox:
         self.changed = threading.Condition()
         self.closed = False
 
-    def publish(self, topic: str, message: Any, exclude: Subscriber | None, compress: bool | None) -> int:
+    def publish(
+        self, topic: str, message: Any, exclude: Subscriber | None, compress: bool | None, local: bool
+    ) -> int:
         """Returns how many subscribe to the topic here. Waits while the event loop is far behind."""
         with self.changed:
             while len(self.handed) >= ROOM and not self.closed:
@@ -35,7 +37,7 @@ class Mailbox:
                 raise UsageError("the server has stopped: nobody is there to publish to")
             if not self.handed:
                 self.loop.call_soon_threadsafe(self.take)
-            self.handed.append((topic, lasting(message), exclude, compress))
+            self.handed.append((topic, lasting(message), exclude, compress, local))
         return self.topics.count(topic, exclude)
 
     def take(self) -> None:
@@ -43,8 +45,8 @@ class Mailbox:
         with self.changed:
             handed, self.handed = self.handed, deque()
             self.changed.notify_all()
-        for topic, message, exclude, compress in handed:
-            self.topics.publish_here(topic, message, exclude, compress)
+        for publication in handed:
+            self.topics.publish_here(*publication)
 
     def close(self) -> None:
         self.take()
