@@ -286,6 +286,38 @@ async def test_a_slow_subscriber_may_want_only_the_latest_of_each_topic(serving)
             peer.close()
 
 
+async def test_the_latest_of_many_topics_together_are_not_too_much(serving):
+    server = Server(limits=Limits(send_queue=100_000))
+    contexts = []
+
+    @server.route("/")
+    async def feeds(ctx):
+        for topic in range(200):
+            ctx.subscribe(str(topic), policy="latest")
+        contexts.append(ctx)
+        async for _ in ctx:
+            pass
+
+    async with serving(server) as running:
+        peer = await Peer.connect(running.host, running.port)
+        try:
+            peer.write(HANDSHAKE)
+            await peer.read_head()
+            while not contexts:
+                await asyncio.sleep(0)
+            for number in range(1000):
+                server.publish(str(number % 200), padded(number, 50_000))
+                await asyncio.sleep(0)
+            last = {}
+            while len(last) < 200 or min(last.values()) < 800:
+                number = number_of((await peer.messages(1))[0])
+                assert last.get(number % 200, -1) < number
+                last[number % 200] = number
+            assert not contexts[0].closed
+        finally:
+            peer.close()
+
+
 async def test_a_stalled_subscriber_delays_nobody(serving):
     async with serving(feed_server(limits=Limits(send_queue=100_000))) as running:
         stalled = [(await stalled_subscriber(running, policy))[0] for policy in ("close", "drop", "latest")]

@@ -48,7 +48,11 @@ cdef class Subscriber:
         if self.held is not None:
             held, self.held = self.held, None
             for subscription, (message, compress, id) in held.items():
-                if subscription.subscriber is self:
+                if subscription.subscriber is not self:
+                    continue
+                if subscription.policy == LATEST and self.is_behind(LATEST):
+                    subscription.keep_back(message, compress, id)       # it took some, and takes no more
+                else:
                     written = self.writer.write_shared(message, compress, id)
                     if written is not None:
                         self.take(written)
