@@ -111,7 +111,7 @@ class Uplink:
         self.changed = asyncio.Event()
         self.filled = asyncio.Event()
         self.settled = asyncio.Event()
-        """Set whenever something has been synchronized."""
+        """Set whenever something has been synchronized, or need not be any more."""
         self.first = asyncio.Event()
         """Set once the first attempt to connect has come to an end."""
         self.away_since: float | None = None
@@ -133,6 +133,7 @@ class Uplink:
     def leave(self, topic: str) -> None:
         self.wanted.discard(topic)
         self.unsynchronized.pop(topic, None)
+        self.settled.set()      # nothing has to wait for its past
         self.joining.pop(topic, None)
         if topic in self.subscribed:
             self.leaving[topic] = None
