@@ -93,8 +93,8 @@ class Uplink:
         """Those that are to be subscribed to."""
         self.leaving: dict[str, None] = {}
         self.subscribed: set[str] = set()
-        self.unsynchronized: dict[str, None] = {}
-        """Those whose past is to be read, once they are subscribed to."""
+        self.unsynchronized: dict[str, object] = {}
+        """Those whose past is to be read, once they are subscribed to, each with a mark of when it came here."""
         self.tracked: dict[str, None] = {}
         """Topics whose members are to be known."""
         self.unread: dict[str, None] = {}
@@ -123,7 +123,7 @@ class Uplink:
 
     def use(self, topic: str) -> None:
         self.wanted.add(topic)
-        self.unsynchronized[topic] = None
+        self.unsynchronized[topic] = object()
         if topic in self.subscribed:
             self.leaving.pop(topic, None)
         else:
@@ -141,7 +141,7 @@ class Uplink:
 
     def synchronize_again(self, topic: str) -> None:
         """Read the past of a topic once more."""
-        self.unsynchronized[topic] = None
+        self.unsynchronized[topic] = object()
         self.changed.set()
 
     def track(self, topic: str) -> None:
@@ -243,7 +243,7 @@ class Uplink:
             self.subscribed.clear()
             self.leaving.clear()
             self.joining = dict.fromkeys(self.wanted)
-            self.unsynchronized = dict.fromkeys(self.wanted)
+            self.unsynchronized = dict.fromkeys(self.wanted, link)
             self.track_again()
             self.local = False
             self.fail = fail
@@ -330,8 +330,10 @@ class Uplink:
 
     async def synchronize(self, link: Link, topic: str) -> None:
         keep = self.messages.keep_of(topic)
+        mark = self.unsynchronized.get(topic)
         past = None if keep is None else await answer(link.read(topic, keep))
-        if topic in self.unsynchronized and topic in self.subscribed:    # not left meanwhile
+        # not left meanwhile, nor used again, which needs a past that was read later
+        if mark is not None and self.unsynchronized.get(topic) is mark and topic in self.subscribed:
             del self.unsynchronized[topic]
             self.messages.synchronize(topic, past)
         self.settled.set()

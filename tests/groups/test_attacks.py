@@ -33,3 +33,31 @@ async def test_a_topic_that_is_left_while_a_message_waits_for_its_past_holds_not
         pair.servers[0].publish("plain", "2")
         broker.stalled.set()
         assert await pair.two.get() == 2
+
+
+async def test_a_topic_that_is_used_again_while_its_past_is_read(serving, broker):
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe("kept")
+        server = pair.servers[0]
+        link = next(link for link in broker.links if link.origin == server._relay.origin)
+        read, reading, go_on = link.read, asyncio.Event(), asyncio.Event()
+
+        async def reads_slowly(topic, keep):
+            past = await read(topic, keep)
+            reading.set()
+            await go_on.wait()
+            return past
+
+        link.read = reads_slowly
+        server.contexts[0].unsubscribe("kept")
+        await pair.one.say("subscribe", "kept")
+        await reading.wait()
+        pair.servers[1].publish("kept", "1")
+        await pair.until(lambda: server._relay.early["kept"])
+        server.contexts[0].unsubscribe("kept")
+        assert await pair.one.get() == {"recovered": False, "at": ["", 0]}
+        await pair.one.say("subscribe", "kept", "start")
+        await pair.until(lambda: server.topics.count("kept"))
+        go_on.set()
+        assert (await pair.one.get())[0] == "1"
+        assert (await pair.one.get())["recovered"] is True
