@@ -154,7 +154,7 @@ async def test_what_is_published_and_sent_in_one_turn_keeps_its_order(serving):
             await websocket.close()
 
 
-class Room(str, enum.Enum):
+class Room(enum.StrEnum):
     BLUE = "blue"
 
 

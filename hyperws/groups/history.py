@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hyperws.groups.backplane import Keep, Past
+from hyperws.groups.backplane import Keep
 
 Message = str | bytes
 Wrap = Callable[[str, Message, str, int], Message]
@@ -97,10 +97,6 @@ class Timeline:
             return None
         missed = [entry for entry in self.entries if entry.offset > offset]
         return None if any(entry.message is None for entry in missed) else missed
-
-    def continues(self, past: Past) -> bool:
-        """Whether nothing is missing between this and what a broker has kept."""
-        return past.epoch == self.epoch and past.start <= self.end
 
 
 def parse_position(since: object) -> tuple[str, int]:

@@ -68,6 +68,8 @@ class Relay:
         """Topics in use to which the broker had us subscribed at some time."""
         self.heard = 0
         """The number of our last message that the broker has numbered and delivered."""
+        self.alone: dict[str, tuple[str, int]] = {}
+        """Topics that are numbered here, as the broker is away; and its last epoch and offset."""
         self.disputed: dict[str, list[Delivery]] = {}
         """What fitted in nowhere when the past of its topic had been read."""
         self.presence = Presence(topics, self.origin, notify, self.send_envelope)
@@ -116,6 +118,7 @@ class Relay:
                 timeline.expire(now)
                 if timeline.used < now - timeline.keep.seconds and not self.topics.count(topic):
                     del self.timelines[topic]
+                    self.alone.pop(topic, None)
 
     # ----------------------------------------------------------------- called by Topics
 
@@ -135,6 +138,7 @@ class Relay:
             return self.append(topic, message, exclude, compress)
         if self.uplink.local:
             self.touched[topic] = None
+            self.go_on_alone(topic)
             return self.append(topic, message, exclude, compress)
         if exclude is not None:
             self.excluded[self.number + 1] = exclude
@@ -160,6 +164,7 @@ class Relay:
         self.known.discard(topic)
         if self.uplink is not None:
             self.timelines.pop(topic, None)     # others may go on without us
+            self.alone.pop(topic, None)
             self.uplink.leave(topic)
             self.presence.closed(topic)
 
@@ -259,11 +264,13 @@ class Relay:
 
     def go_on_alone(self, topic: str) -> None:
         """Number the messages of a topic here, as the broker is away."""
-        timeline = self.timeline(topic)
-        timeline.restart(new_epoch(), 0)
+        if topic not in self.alone:
+            timeline = self.timeline(topic)
+            self.alone[topic] = timeline.epoch, timeline.end
+            timeline.restart(new_epoch(), 0)
+            self.report_gap(topic)
         self.early.pop(topic, None)
         self.begin_all(topic)
-        self.report_gap(topic)
 
     def report_gap(self, topic: str) -> None:
         """Tell the subscribers here that they may have missed messages."""
@@ -293,6 +300,7 @@ class Relay:
         """There is a connection; everything of ours is sent from now on."""
         in_use = self.topics.in_use()
         self.timelines = {topic: self.timelines[topic] for topic in in_use if topic in self.timelines}
+        self.alone = {topic: self.alone[topic] for topic in in_use if topic in self.alone}
         self.early = {topic: [] for topic in in_use}
         touched, self.touched = self.touched, {}
         for topic in touched:
@@ -302,7 +310,7 @@ class Relay:
         """These will not be sent; what had to wait for the broker is delivered here."""
         kept = [publication for publication in publications if publication.keep is not None]
         for topic in dict.fromkeys([*self.early, *(publication.topic for publication in kept)]):
-            if self.topics.count(topic) and self.keep_of(topic) is not None:
+            if self.keep_of(topic) is not None:
                 self.go_on_alone(topic)
         self.touched.update(dict.fromkeys(publication.topic for publication in publications))
         for publication in kept:
@@ -321,22 +329,24 @@ class Relay:
             for delivery in self.early.pop(topic, ()):
                 self.take(topic, decode(delivery.data))
             return
-        timeline = self.timelines.get(topic)
         now = self.loop.time()
-        if timeline is None:
+        alone = self.alone.pop(topic, None)
+        if topic in self.timelines:
+            timeline = self.timelines[topic]
+            epoch, seen = alone or (timeline.epoch, timeline.end)
+            if epoch != past.epoch:
+                seen = -1       # it is all new
+            if alone or not past.start <= seen <= past.end:
+                timeline.restart(past.epoch, past.start)
+                self.report_gap(topic)
+        else:
             timeline = self.timeline(topic)
             timeline.restart(past.epoch, past.start)
-            deliver = False
-        else:
-            deliver = True
-            if not timeline.continues(past):
-                same = past.epoch == timeline.epoch
-                timeline.restart(past.epoch, max(past.start, timeline.end) if same else past.start)
-                self.report_gap(topic)
+            seen = past.end     # who waits for it is given it by `begin`
         timeline.used = now
         for offset, age, data in past.messages:
             if offset > timeline.end:
-                self.accept(topic, timeline, offset, decode(data), now - age, deliver)
+                self.accept(topic, timeline, offset, decode(data), now - age, offset > seen)
         self.begin_all(topic)
         self.take_early(topic, timeline)
 

@@ -94,7 +94,7 @@ class Uplink:
         self.leaving: dict[str, None] = {}
         self.subscribed: set[str] = set()
         self.unsynchronized: dict[str, object] = {}
-        """Those whose past is to be read, once they are subscribed to, each with a mark of when it came here."""
+        """Those whose past is to be read, once they are subscribed to; each with a mark of its own."""
         self.tracked: dict[str, None] = {}
         """Topics whose members are to be known."""
         self.unread: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Servers on one broker in trouble: at bad moments, with functions that fail, with a broker that is no good."""
+"""Servers on one broker in trouble: at bad moments, with functions that fail, with a broker that fails."""
 
 import asyncio
 
@@ -61,3 +61,33 @@ async def test_a_topic_that_is_used_again_while_its_past_is_read(serving, broker
         go_on.set()
         assert (await pair.one.get())[0] == "1"
         assert (await pair.one.get())["recovered"] is True
+
+
+async def test_what_is_numbered_here_once_the_broker_has_been_given_up(serving, broker, monkeypatch):
+    """Neither side takes the other's messages for its own."""
+    monkeypatch.setattr(uplink_module, "PATIENCE", 0.05)
+    async with Pair(serving, broker) as pair:
+        epoch, offset = (await pair.one.subscribe("kept"))[1]["at"]
+        await pair.two.subscribe("kept")
+        pair.servers[0].publish("kept", "0")
+        assert (await pair.one.get())[:2] == (await pair.two.get())[:2] == ["0", epoch]
+        pair.cut_off(0)
+        await pair.until(lambda: pair.servers[0]._relay.uplink.local)
+        pair.servers[0].publish("kept", "here alone")
+        alone = await pair.one.get()
+        pair.servers[1].publish("kept", "elsewhere")
+        assert (await pair.two.get())[:2] == ["elsewhere", epoch]
+        assert (alone[0], alone[1] != epoch) == ("here alone", True)
+        await pair.back()
+        assert await pair.one.get() == ["elsewhere", epoch, offset + 2]     # and nothing a second time
+        await pair.until(lambda: "kept" in pair.gaps[0] and "kept" in pair.gaps[1])
+
+
+async def test_what_was_numbered_before_anybody_was_here_is_still_there(serving, broker, monkeypatch):
+    monkeypatch.setattr(uplink_module, "PATIENCE", 0.05)
+    async with Pair(serving, broker) as pair:
+        await pair.away()
+        await pair.until(lambda: pair.servers[0]._relay.uplink.local)
+        pair.servers[0].publish("kept", "1")
+        past, got = await pair.one.subscribe("kept", "start")
+        assert ([each[0] for each in past], got["recovered"]) == (["1"], True)
