@@ -31,6 +31,6 @@ cdef class Pieces:
     cdef object joined(self)
 
 
-cdef object checked_message(object message)
+cpdef object checked_message(object message)
 cpdef object lasting(object message)
 cdef object not_utf8()

@@ -144,7 +144,7 @@ cdef class Pieces:
         return whole.decode() if self.opcode == HW_TEXT else whole
 
 
-cdef object checked_message(object message):
+cpdef object checked_message(object message):
     """`message` in a form that a MessageWriter takes. Whatever code of the application it may need runs here.
 
     Raises UsageError for what is no message.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hyperws._core.message_writer import checked_message, lasting
 from hyperws.groups.backplane import Keep
+
+logger = logging.getLogger("hyperws")
 
 Message = str | bytes
 Wrap = Callable[[str, Message, str, int], Message]
@@ -21,6 +25,16 @@ class Rule(NamedTuple):
 
     keep: Keep
     wrap: Wrap | None
+
+    def wrapped(self, topic: str, message: Message, epoch: str, offset: int) -> Message | None:
+        """What subscribers get in place of a message; None where `wrap` fails, which is logged."""
+        if self.wrap is None:
+            return message
+        try:
+            return lasting(checked_message(self.wrap(topic, message, epoch, offset)))
+        except Exception as error:
+            logger.error("%r made nothing that can be sent of %s:%s", self.wrap, epoch, offset, exc_info=error)
+            return None
 
 
 class Rules:

@@ -229,13 +229,15 @@ class Relay:
     ) -> int:
         """Give the latest message of a timeline to the subscribers here."""
         wrapped, id = self.wrap(topic, message, timeline.epoch, timeline.end)
+        if wrapped is None:
+            self.report_gap(topic)
+            return 0
         return self.topics.deliver(topic, wrapped, exclude, compress, id)
 
-    def wrap(self, topic: str, message: Message, epoch: str, offset: int) -> tuple[Message, str]:
+    def wrap(self, topic: str, message: Message, epoch: str, offset: int) -> tuple[Message | None, str]:
         rule = self.rules.find(topic)
-        if rule is not None and rule.wrap is not None:
-            message = rule.wrap(topic, message, epoch, offset)
-        return message, f"{epoch}:{offset}"
+        assert rule is not None
+        return rule.wrapped(topic, message, epoch, offset), f"{epoch}:{offset}"
 
     def begin(self, subscription: Subscription, since: object) -> None:
         """Let a subscription begin with what it asks for."""
@@ -255,6 +257,8 @@ class Relay:
             for entry in entries or ()
             if entry.message is not None
         ]
+        if any(message is None for message, _ in past):
+            past, recovered = [], False
         subscription.settle(past, recovered, timeline.epoch, timeline.end)
 
     def begin_all(self, topic: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hyperws.groups import uplink as uplink_module
 
+from .clients import Client, room_server
 from .memory import Broker
 from .test_relay import Pair
 
@@ -91,3 +92,49 @@ async def test_what_was_numbered_before_anybody_was_here_is_still_there(serving,
         pair.servers[0].publish("kept", "1")
         past, got = await pair.one.subscribe("kept", "start")
         assert ([each[0] for each in past], got["recovered"]) == (["1"], True)
+
+
+# ------------------------------------------------------------------- functions that fail
+
+
+def fails_for_some(topic, message, epoch, offset):
+    match message:
+        case "raise":
+            raise ValueError("no good")
+        case "none":
+            return None
+        case "surrogate":
+            return "\ud800"
+        case "bytearray":
+            return bytearray(b"7")
+    return message
+
+
+@pytest.mark.parametrize("with_broker", [False, True])
+@pytest.mark.parametrize("bad", ["raise", "none", "surrogate"])
+async def test_a_wrap_that_fails_costs_one_message_and_says_so(serving, broker, caplog, bad, with_broker):
+    server = room_server(**({"backplane": broker} if with_broker else {})).history("a", wrap=fails_for_some)
+    gaps = []
+    server.on_gap(gaps.append)
+    async with serving(server) as running, await Client.connect(running) as one:
+        await one.subscribe("a")
+        for message in ("1", bad, "2"):
+            await asyncio.to_thread(server.publish, "a", message)
+        assert [await one.get(), await one.get()] == [1, 2]
+        assert gaps == ["a"]
+        async with await Client.connect(running) as late:
+            past, got = await late.subscribe("a", "start")
+            assert (past, got["recovered"]) == ([], False)
+            server.publish("a", "3")
+            assert await late.get() == await one.get() == 3
+        assert server.healthy
+    assert "made nothing that can be sent" in caplog.text
+    caplog.clear()
+
+
+async def test_what_a_wrap_may_return(serving):
+    async with serving(room_server().history("a", wrap=fails_for_some)) as running:
+        async with await Client.connect(running) as one:
+            await one.subscribe("a")
+            running.server.publish("a", "bytearray")
+            assert await one.websocket.recv() == b"7"
