@@ -45,9 +45,9 @@ class Publisher(Routable):
 
         Every message then has an epoch (str), which names the life of the topic, and an offset (int), which
         grows with each. Event streams carry both as the id of each event. Where `wrap` is given, subscribers
-        get what `wrap(topic, message, epoch, offset)` makes of the message; it runs once in each process. Where
-        it fails, that message is lost, which is logged and reported as a gap. All subscribers in all processes
-        get the messages of such a topic in one and the same order.
+        get what `wrap(topic, message, epoch, offset)` makes of the message; it runs once in each process.
+        Where it fails, that message is lost, which is logged and reported as a gap. All subscribers in all
+        processes get the messages of such a topic in one and the same order.
 
         Raises ConfigurationError for what makes no sense, UsageError once the server has started.
         """

@@ -41,6 +41,7 @@ cdef class Subscription(SharedOperation):
     cdef public uint64_t offset
     cdef public object member
     cdef bint waiting               # for its past: what is published meanwhile is in there too
+    cdef bint unconfirmed           # the broker does not deliver the topic yet
 
     cdef int keep_back(self, object message, object compress, object id) except -1
 

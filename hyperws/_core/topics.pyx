@@ -78,7 +78,7 @@ cdef class Subscription(SharedOperation):
     """
 
     cdef object step(self):
-        if not self.waiting:
+        if not self.waiting and not self.unconfirmed:
             self.finished = True
             return self
         return self.wait(self.waiters or Waiters(self.subscriber.hub.loop))
@@ -115,6 +115,15 @@ cdef class Subscription(SharedOperation):
         self.epoch = epoch
         self.offset = offset
         self.waiting = False
+        if self.waiters is not None:
+            self.waiters.wake()
+
+    def wait_for_broker(self):
+        """Whoever awaits it has to wait until `confirm`; what is published here is delivered meanwhile."""
+        self.unconfirmed = True
+
+    def confirm(self):
+        self.unconfirmed = False
         if self.waiters is not None:
             self.waiters.wake()
 
@@ -189,6 +198,8 @@ cdef class Topics:
             del self.members[topic]     # an empty topic costs nothing
         if subscription.waiting:
             subscription.settle(recovered=False)
+        if subscription.unconfirmed:
+            subscription.confirm()
         if subscription.member is not None and self.relay is not None:
             self.relay.left(subscription)
         if not members and self.relayed:

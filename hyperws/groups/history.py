@@ -33,7 +33,8 @@ class Rule(NamedTuple):
         try:
             return lasting(checked_message(self.wrap(topic, message, epoch, offset)))
         except Exception as error:
-            logger.error("%r made nothing that can be sent of %s:%s", self.wrap, epoch, offset, exc_info=error)
+            text = "%r made nothing that can be sent of %s:%s"
+            logger.error(text, self.wrap, epoch, offset, exc_info=error)
             return None
 
 

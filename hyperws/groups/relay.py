@@ -58,6 +58,8 @@ class Relay:
         """What came of topics before it was known what had come before."""
         self.waiting: dict[str, list[tuple[Subscription, object]]] = {}
         """Subscriptions that wait for the past of their topics, and since when they ask for it."""
+        self.unconfirmed: dict[str, list[Subscription]] = {}
+        """Subscriptions to topics that the broker does not deliver yet."""
         self.excluded: dict[int, Subscriber] = {}
         """Who is not to get the messages of these numbers."""
         self.last: dict[str, int] = {}
@@ -188,6 +190,9 @@ class Relay:
                 self.waiting.setdefault(topic, []).append((subscription, since))
                 if self.uplink.local:
                     self.go_on_alone(topic)
+        elif self.uplink is not None and self.uplink.healthy and topic in self.uplink.unsynchronized:
+            subscription.wait_for_broker()
+            self.unconfirmed.setdefault(topic, []).append(subscription)
         if member is not None:
             self.presence.join(subscription, checked_data(member), context)
 
@@ -252,13 +257,14 @@ class Relay:
         elif since is not None:
             entries = timeline.after(*parse_position(since))
             recovered = entries is not None
-        past = [
-            self.wrap(topic, entry.message, timeline.epoch, entry.offset)
-            for entry in entries or ()
-            if entry.message is not None
-        ]
-        if any(message is None for message, _ in past):
-            past, recovered = [], False
+        past = []
+        for entry in entries or ():
+            if entry.message is not None:
+                wrapped, id = self.wrap(topic, entry.message, timeline.epoch, entry.offset)
+                if wrapped is None:
+                    past, recovered = [], False
+                    break
+                past.append((wrapped, id))
         subscription.settle(past, recovered, timeline.epoch, timeline.end)
 
     def begin_all(self, topic: str) -> None:
@@ -303,12 +309,20 @@ class Relay:
     def connected(self) -> None:
         """There is a connection; everything of ours is sent from now on."""
         in_use = self.topics.in_use()
+        self.known.update(in_use)       # whatever was published since they are, it may not have come
         self.timelines = {topic: self.timelines[topic] for topic in in_use if topic in self.timelines}
         self.alone = {topic: self.alone[topic] for topic in in_use if topic in self.alone}
         self.early = {topic: [] for topic in in_use}
         touched, self.touched = self.touched, {}
         for topic in touched:
             self.send_envelope(topic, Kind.GAP, b"", keep=self.keep_of(topic))
+
+    def disconnected(self) -> None:
+        """The connection is lost: nobody is to wait for what it would have brought."""
+        unconfirmed, self.unconfirmed = self.unconfirmed, {}
+        for subscriptions in unconfirmed.values():
+            for subscription in subscriptions:
+                subscription.confirm()
 
     def given_up(self, publications: list[Publication]) -> None:
         """These will not be sent; what had to wait for the broker is delivered here."""
@@ -327,6 +341,8 @@ class Relay:
         """The broker delivers this topic from before now on; `past` is what it has kept."""
         known = topic in self.known
         self.known.add(topic)
+        for subscription in self.unconfirmed.pop(topic, ()):
+            subscription.confirm()
         if past is None:
             if known:
                 self.report_gap(topic)      # whatever was published meanwhile

@@ -50,6 +50,9 @@ class Messages(Protocol):
     def connected(self) -> None:
         """From now on everything is sent again."""
 
+    def disconnected(self) -> None:
+        """The connection is lost."""
+
 
 class Notes(Protocol):
     """Whose notes it writes and reads."""
@@ -115,7 +118,8 @@ class Uplink:
         self.first = asyncio.Event()
         """Set once the first attempt to connect has come to an end."""
         self.away_since: float | None = None
-        self.connections = 0
+        self.was_healthy = False
+        """Whether the present connection, or the last one, has ever been so."""
         self.fail: Callable[[Exception], None] | None = None
         """Makes an end to the present connection, None where there is none."""
 
@@ -201,7 +205,7 @@ class Uplink:
         patience = asyncio.create_task(self.lose_patience())
         try:
             while True:
-                before = self.connections
+                self.was_healthy = False
                 try:
                     await self.stay_connected()
                 except Exception as error:
@@ -210,7 +214,7 @@ class Uplink:
                 finally:
                     self.healthy = False
                     self.first.set()
-                if self.connections > before:
+                if self.was_healthy:
                     pause = FIRST_PAUSE
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -223,9 +227,10 @@ class Uplink:
         while True:
             await asyncio.sleep(PATIENCE / 10)
             since = self.away_since
-            if self.fail or self.local or since is None:    # there is a connection, or no need
+            if self.local or since is None:
                 continue
-            if loop.time() - since > PATIENCE:
+            away = loop.time() - since
+            if away > (2 * PATIENCE if self.fail else PATIENCE):    # a connection may be about to work
                 self.give_up(f"it has been away for {PATIENCE:.0f} seconds")
 
     async def stay_connected(self) -> None:
@@ -249,7 +254,6 @@ class Uplink:
             self.fail = fail
             self.messages.connected()
             self.renew(loop.time())
-            self.connections += 1
             loops += [loop.create_task(self.reconcile(link)), loop.create_task(self.empty(link))]
             done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
@@ -259,6 +263,7 @@ class Uplink:
                 self.away_since = loop.time()
             self.healthy = False
             self.fail = None
+            self.messages.disconnected()
             for each in loops:
                 each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
@@ -322,7 +327,7 @@ class Uplink:
                 looked = loop.time()
                 await self.show_signs_of_life(link)
             if not self.changed.is_set():
-                self.away_since, self.healthy = None, True
+                self.away_since, self.healthy, self.was_healthy = None, True, True
                 self.first.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PING):

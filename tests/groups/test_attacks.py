@@ -7,8 +7,7 @@ import pytest
 from hyperws.groups import uplink as uplink_module
 
 from .clients import Client, room_server
-from .memory import Broker
-from .test_relay import Pair
+from .memory import Broker, Cuttable
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ async def turns(count=20):
 
 
 async def test_a_topic_that_is_left_while_a_message_waits_for_its_past_holds_nothing_up(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.two.subscribe("plain")
         broker.stalled.clear()
         await pair.one.say("subscribe", "kept")
@@ -37,7 +36,7 @@ async def test_a_topic_that_is_left_while_a_message_waits_for_its_past_holds_not
 
 
 async def test_a_topic_that_is_used_again_while_its_past_is_read(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         server = pair.servers[0]
         link = next(link for link in broker.links if link.origin == server._relay.origin)
@@ -67,7 +66,7 @@ async def test_a_topic_that_is_used_again_while_its_past_is_read(serving, broker
 async def test_what_is_numbered_here_once_the_broker_has_been_given_up(serving, broker, monkeypatch):
     """Neither side takes the other's messages for its own."""
     monkeypatch.setattr(uplink_module, "PATIENCE", 0.05)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         epoch, offset = (await pair.one.subscribe("kept"))[1]["at"]
         await pair.two.subscribe("kept")
         pair.servers[0].publish("kept", "0")
@@ -86,7 +85,7 @@ async def test_what_is_numbered_here_once_the_broker_has_been_given_up(serving, 
 
 async def test_what_was_numbered_before_anybody_was_here_is_still_there(serving, broker, monkeypatch):
     monkeypatch.setattr(uplink_module, "PATIENCE", 0.05)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.away()
         await pair.until(lambda: pair.servers[0]._relay.uplink.local)
         pair.servers[0].publish("kept", "1")

@@ -12,10 +12,13 @@ from .brokers import NatsServer, RedisServer
 from .clients import Client, Pair
 
 
-@pytest.fixture(params=[RedisServer, NatsServer], ids=["redis", "nats"])
+@pytest.fixture(params=["redis", "nats"])
 def broker(request, tmp_path, monkeypatch):
     monkeypatch.setattr(uplink, "LONGEST_PAUSE", 0.2)
-    started = request.param(tmp_path, lasting=True)
+    if request.param == "redis":
+        started = RedisServer(tmp_path, lasting=True)
+    else:
+        started = NatsServer(tmp_path, "-js", lasting=True)
     yield started
     started.stop()
 
