@@ -209,7 +209,7 @@ cdef class Topics:
     cdef Py_ssize_t publish(
         self, str topic, object message, Subscriber exclude, object compress, bint local
     ) except -1:
-        """Give a checked message to every subscriber but `exclude`, or to those here alone where it is `local`.
+        """Give a checked message to every subscriber but `exclude`, to those here alone where it is `local`.
         Returns how many took it here."""
         if self.thread != PyThread_get_thread_ident() and self.hand_over is not None:
             return self.hand_over(topic, message, exclude, compress, local)

@@ -257,7 +257,7 @@ class Relay:
         elif since is not None:
             entries = timeline.after(*parse_position(since))
             recovered = entries is not None
-        past = []
+        past: list[tuple[Message, str]] = []
         for entry in entries or ():
             if entry.message is not None:
                 wrapped, id = self.wrap(topic, entry.message, timeline.epoch, entry.offset)
