@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from enum import IntEnum
 from struct import Struct
+from struct import error as StructError
 from typing import NamedTuple
+
+logger = logging.getLogger("hyperws")
 
 HEAD = Struct("!16sQBB")    # origin, number, kind, compression
 
@@ -44,10 +48,12 @@ class Envelope(NamedTuple):
 
 
 def decode(data: bytes) -> Envelope:
-    """Raises ValueError for what is no envelope."""
-    if len(data) < HEAD.size:
-        raise ValueError(f"an envelope of {len(data)} bytes")
-    origin, number, kind, compress = HEAD.unpack_from(data)
-    if compress >= len(COMPRESS):
-        raise ValueError(f"compression {compress}")
-    return Envelope(origin.decode("ascii"), number, Kind(kind), data[HEAD.size:], COMPRESS[compress])
+    """What has come. A gap by nobody where that is no envelope, which is logged."""
+    try:
+        origin, number, kind, compress = HEAD.unpack_from(data)
+        envelope = Envelope(origin.decode("ascii"), number, Kind(kind), data[HEAD.size:], COMPRESS[compress])
+        _ = envelope.message    # which may be no text
+    except (StructError, ValueError, IndexError) as error:
+        logger.error("something of no sense has come by the backplane: %s", error)
+        return Envelope("", 0, Kind.GAP, b"")
+    return envelope

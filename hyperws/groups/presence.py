@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hyperws import jsons
 from hyperws._core.topics import Subscription, Topics
-from hyperws.errors import UsageError
+from hyperws.errors import BadRequest, UsageError
 from hyperws.groups.envelope import Envelope, Kind
 
 if TYPE_CHECKING:
     from hyperws.context import Context
     from hyperws.groups.uplink import Uplink
+
+logger = logging.getLogger("hyperws")
 
 LARGEST_MEMBER = 1024   # bytes of JSON
 
@@ -30,16 +33,18 @@ class Member:
     context: Context | None = field(default=None, compare=False, repr=False)
     """Its connection, None for a member in another process."""
 
-    def encode(self) -> bytes:
-        return jsons.encode([self.id, self.data])
+
+def encode_members(members: Iterable[Member]) -> bytes:
+    return jsons.encode([[member.id, member.data] for member in members])
 
 
-def decode_member(data: bytes) -> Member:
-    return Member(*jsons.decode(data))
-
-
-def decode_members(note: bytes) -> dict[str, Member]:
-    return {id: Member(id, data) for id, data in jsons.decode(note)}
+def decode_members(encoded: bytes) -> dict[str, Member]:
+    """Members by their ids. Nobody where that has no sense, which is logged."""
+    try:
+        return {id: Member(id, data) for id, data in jsons.decode(encoded)}
+    except (BadRequest, TypeError, ValueError) as error:
+        logger.error("members of no sense have come by the backplane: %s", error)
+        return {}
 
 
 def checked_data(data: object) -> Any:
@@ -194,22 +199,22 @@ class Presence:
     def note(self, topic: str) -> bytes:
         """What others are to know of the members here."""
         members = self.members.at(topic, self.origin).values()
-        return jsons.encode([[member.id, member.data] for member in members]) if members else b""
+        return encode_members(members) if members else b""
 
     def noted(self, topic: str) -> None:
         """The note is written: those who have read it before are told of the changes."""
         for kind, member in self.changes.pop(topic, ()):
-            self.send(topic, kind, member.encode())
+            self.send(topic, kind, encode_members([member]))
 
     def take(self, topic: str, envelope: Envelope) -> None:
         """Take the news of another process."""
-        member = decode_member(envelope.body)
         self.track(topic)
-        if envelope.kind is Kind.JOINED:
-            if self.members.add(topic, envelope.origin, member):
-                self.notify("joined", topic, member)
-        elif self.members.remove(topic, envelope.origin, member.id):
-            self.notify("left", topic, member)
+        for member in decode_members(envelope.body).values():
+            if envelope.kind is Kind.JOINED:
+                if self.members.add(topic, envelope.origin, member):
+                    self.notify("joined", topic, member)
+            elif self.members.remove(topic, envelope.origin, member.id):
+                self.notify("left", topic, member)
 
     def read(self, topic: str, notes: dict[str, bytes]) -> None:
         """Learn who is in a topic from the notes of all processes."""

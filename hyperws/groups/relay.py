@@ -425,7 +425,7 @@ class Relay:
     ) -> None:
         """Add what a broker has numbered to its timeline."""
         timeline.used = self.loop.time()
-        if envelope.kind is Kind.GAP:
+        if envelope.kind not in (Kind.TEXT, Kind.BINARY):
             timeline.add(offset, None, time)
             if deliver and envelope.origin != self.origin:
                 self.report_gap(topic)

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from hyperws.groups import uplink as uplink_module
+from hyperws.groups.backplane import Keep, Publication
+from hyperws.groups.envelope import Envelope, Kind
 
 from .clients import Client, room_server
 from .memory import Broker, Cuttable
@@ -137,3 +139,59 @@ async def test_what_a_wrap_may_return(serving):
             await one.subscribe("a")
             running.server.publish("a", "bytearray")
             assert await one.websocket.recv() == b"7"
+
+
+# ----------------------------------------------------------------- a broker that is no good
+
+
+GARBAGE = {
+    "nothing": b"",
+    "of no kind": Envelope("0" * 16, 1, Kind.TEXT, b"x").encode()[:24] + b"\xff\x00x",
+    "no text": Envelope("0" * 16, 1, Kind.TEXT, b"\xff").encode(),
+    "no name": b"\xff" * 40,
+    "no member": Envelope("0" * 16, 1, Kind.JOINED, b"[").encode(),
+    "another member": Envelope("0" * 16, 1, Kind.LEFT, b"[1]").encode(),
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("topic", ["plain", "kept"])
+async def test_garbage_that_somebody_has_published(serving, broker, caplog, topic, garbage):
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe(topic)
+        await pair.two.subscribe(topic)
+        stranger = await broker.connect("0" * 16, print, print)
+        keep = Keep(100, 300) if topic == "kept" else None
+        pair.servers[0].publish(topic, '["1"]')
+        await stranger.publish([Publication(topic, garbage, 1, keep)])
+        pair.servers[1].publish(topic, '["2"]')
+        for client in (pair.one, pair.two):
+            assert {str(each[0]).strip('["]') for each in await client.get_several(2)} == {"1", "2"}
+        connections = [server._relay.uplink.connections for server in pair.servers]
+        async with await Client.connect(pair.running[0]) as late:
+            await late.subscribe("kept", "start")
+            assert pair.servers[0].healthy
+        assert connections == [server._relay.uplink.connections for server in pair.servers]
+        assert ("kept" in pair.gaps[0]) == (topic == "kept")
+        await pair.away()
+        await pair.back()
+        pair.servers[0].publish(topic, '["3"]')
+        assert "3" in str(await pair.one.get())
+        await stranger.close()
+    caplog.clear()
+
+
+@pytest.mark.parametrize("note", [b"\xff", b"[", b"[1]", b'{"a": 1}', b"[[1,2,3]]", b'[[[],{}]]'])
+async def test_garbage_in_the_notes_on_members(serving, broker, caplog, note):
+    async with Pair(serving, broker) as pair:
+        expires = asyncio.get_running_loop().time() + 1000
+        broker.notes["members:room"] = {"0" * 16: (expires, note)}
+        broker.notes["alive"] = {"0" * 16: (expires, b"1")}
+        assert await pair.servers[0].members("room") == []
+        await pair.one.subscribe("room", member="Ann")
+        await pair.two.subscribe("room", member="Bob")
+        await pair.until(lambda: len(pair.servers[0]._relay.presence.members.of("room")) == 2)
+        assert sorted(await pair.one.members("room")) == ["Ann", "Bob"]
+        assert [server._relay.uplink.connections for server in pair.servers] == [1, 1]
+    assert "no sense" in caplog.text
+    caplog.clear()
