@@ -72,7 +72,7 @@ class Relay:
         """The number of our last message that the broker has numbered and delivered."""
         self.alone: dict[str, tuple[str, int]] = {}
         """Topics that are numbered here, as the broker is away; and its last epoch and offset."""
-        self.disputed: dict[str, list[Delivery]] = {}
+        self.disputed: dict[str, Delivery] = {}
         """What fitted in nowhere when the past of its topic had been read."""
         self.presence = Presence(topics, self.origin, notify, self.send_envelope)
         self.uplink: Uplink | None = None
@@ -162,6 +162,7 @@ class Relay:
     def closed(self, topic: str) -> None:
         """The last subscriber of a topic has left."""
         self.early.pop(topic, None)
+        self.disputed.pop(topic, None)
         self.waiting.pop(topic, None)
         self.known.discard(topic)
         if self.uplink is not None:
@@ -405,20 +406,18 @@ class Relay:
     def take_early(self, topic: str, timeline: Timeline) -> None:
         """Take what came while the past was read, but for what was in there."""
         early = self.early.pop(topic, [])
-        disputed = self.disputed.pop(topic, [])
+        disputed = self.disputed.pop(topic, None)
         for at, delivery in enumerate(early):
             if not delivery.epoch:
                 self.take(topic, decode(delivery.data))
                 continue
             self.take_kept(topic, timeline, delivery)
             if topic in self.early:     # it does not fit
-                rest = early[at:]
-                if rest == disputed:    # nor did it the last time: it is of another epoch
-                    del self.early[topic]
-                    self.report_gap(topic)
-                else:
-                    self.early[topic] = self.disputed[topic] = rest
-                break
+                if delivery is not disputed:
+                    self.early[topic], self.disputed[topic] = early[at:], delivery
+                    break
+                del self.early[topic]       # nor did it the last time: it is of another epoch
+                self.report_gap(topic)
 
     def accept(
         self, topic: str, timeline: Timeline, offset: int, envelope: Envelope, time: float, deliver: bool

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from hyperws.groups import uplink as uplink_module
-from hyperws.groups.backplane import Keep, Publication
+from hyperws.groups.backplane import Delivery, Keep, Publication
 from hyperws.groups.envelope import Envelope, Kind
 
 from .clients import Client, room_server
@@ -195,3 +195,27 @@ async def test_garbage_in_the_notes_on_members(serving, broker, caplog, note):
         assert [server._relay.uplink.connections for server in pair.servers] == [1, 1]
     assert "no sense" in caplog.text
     caplog.clear()
+
+
+async def test_nothing_is_lost_behind_a_message_that_fits_in_nowhere(serving, broker):
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe("kept")
+        (link,) = [link for link in broker.links if "kept" in link.topics]
+        read, early = link.read, pair.servers[0]._relay.early
+        numbers = ["1", "0"]
+
+        async def something_new_follows(topic, keep):
+            past = await read(topic, keep)
+            if numbers:
+                before = len(early["kept"])
+                pair.servers[1].publish("kept", numbers.pop())
+                await pair.until(lambda: len(early["kept"]) > before)
+            return past
+
+        link.read = something_new_follows
+        late = Envelope("0" * 16, 1, Kind.TEXT, b"late").encode()
+        joined = Envelope("0" * 16, 1, Kind.JOINED, b'[["1", "Ann"]]').encode()
+        broker.deliver(Delivery("kept", late, "long ago", 7, 6))
+        broker.deliver(Delivery("kept", joined))
+        assert [message for message, *_ in await pair.one.get_several(2)] == ["0", "1"]
+        assert [member.data for member in pair.servers[0]._relay.presence.members.of("kept")] == ["Ann"]
