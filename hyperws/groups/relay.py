@@ -66,8 +66,8 @@ class Relay:
         """The number of the last message from each other process that no broker has numbered."""
         self.touched: dict[str, None] = {}
         """Topics of which others have missed something."""
-        self.known: set[str] = set()
-        """Topics in use to which the broker had us subscribed at some time."""
+        self.behind: set[str] = set()
+        """Topics that were in use before there was the present connection."""
         self.heard = 0
         """The number of our last message that the broker has numbered and delivered."""
         self.alone: dict[str, tuple[str, int]] = {}
@@ -155,8 +155,6 @@ class Relay:
         if self.uplink is not None:
             if self.rules.find(topic) is not None:
                 self.early[topic] = []
-            if not self.uplink.healthy:
-                self.known.add(topic)       # what is published elsewhere does not reach it
             self.uplink.use(topic)
 
     def closed(self, topic: str) -> None:
@@ -164,7 +162,7 @@ class Relay:
         self.early.pop(topic, None)
         self.disputed.pop(topic, None)
         self.waiting.pop(topic, None)
-        self.known.discard(topic)
+        self.behind.discard(topic)
         if self.uplink is not None:
             self.timelines.pop(topic, None)     # others may go on without us
             self.alone.pop(topic, None)
@@ -310,10 +308,10 @@ class Relay:
     def connected(self) -> None:
         """There is a connection; everything of ours is sent from now on."""
         in_use = self.topics.in_use()
-        self.known.update(in_use)       # whatever was published since they are, it may not have come
         self.timelines = {topic: self.timelines[topic] for topic in in_use if topic in self.timelines}
         self.alone = {topic: self.alone[topic] for topic in in_use if topic in self.alone}
         self.early = {topic: [] for topic in in_use}
+        self.behind = set(in_use)    # what others have published before did not reach them
         touched, self.touched = self.touched, {}
         for topic in touched:
             self.send_envelope(topic, Kind.GAP, b"", keep=self.keep_of(topic))
@@ -340,12 +338,12 @@ class Relay:
 
     def synchronize(self, topic: str, past: Past | None) -> None:
         """The broker delivers this topic from before now on; `past` is what it has kept."""
-        known = topic in self.known
-        self.known.add(topic)
+        behind = topic in self.behind
+        self.behind.discard(topic)
         for subscription in self.unconfirmed.pop(topic, ()):
             subscription.confirm()
         if past is None:
-            if known:
+            if behind:
                 self.report_gap(topic)      # whatever was published meanwhile
             for delivery in self.early.pop(topic, ()):
                 self.take(topic, decode(delivery.data))

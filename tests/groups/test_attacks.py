@@ -219,3 +219,19 @@ async def test_nothing_is_lost_behind_a_message_that_fits_in_nowhere(serving, br
         broker.deliver(Delivery("kept", joined))
         assert [message for message, *_ in await pair.one.get_several(2)] == ["0", "1"]
         assert [member.data for member in pair.servers[0]._relay.presence.members.of("kept")] == ["Ann"]
+
+
+# -------------------------------------------------------------------------- at bad moments
+
+
+async def test_a_topic_whose_subscription_is_just_being_made_when_the_connection_ends(serving, broker):
+    """What others publish until there is another one is missing, and that is told."""
+    async with Pair(serving, broker) as pair:
+        broker.stalled.clear()
+        await pair.one.subscribe("plain")
+        broker.away = True
+        broker.cut()
+        await pair.until(lambda: not pair.servers[0].healthy)
+        broker.stalled.set()
+        await pair.back()
+        assert pair.gaps[0] == ["plain"]
