@@ -371,20 +371,27 @@ class Relay:
 
     def delivered(self, delivery: Delivery) -> None:
         topic = delivery.topic
+        envelope = None if delivery.epoch else decode(delivery.data)
+        if envelope is not None and not self.is_new(envelope):
+            return
         if topic in self.early:
             self.early[topic].append(delivery)
-        elif not delivery.epoch:
-            self.take(topic, decode(delivery.data))
+        elif envelope is not None:
+            self.take(topic, envelope)
         elif topic in self.timelines:
             self.take_kept(topic, self.timelines[topic], delivery)
 
-    def take(self, topic: str, envelope: Envelope) -> None:
-        """Take something that another process has published, and no broker has numbered."""
+    def is_new(self, envelope: Envelope) -> bool:
+        """Whether another process has published it, and it has not come before."""
         if envelope.origin == self.origin or envelope.number <= self.last.get(envelope.origin, 0):
-            return
+            return False
         self.last[envelope.origin] = envelope.number
         if len(self.last) > ORIGINS:
             del self.last[next(iter(self.last))]
+        return True
+
+    def take(self, topic: str, envelope: Envelope) -> None:
+        """Take something that another process has published, and no broker has numbered."""
         if envelope.kind in (Kind.TEXT, Kind.BINARY):
             self.topics.deliver(topic, envelope.message, None, envelope.compress)
         elif envelope.kind is Kind.GAP:

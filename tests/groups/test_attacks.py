@@ -9,7 +9,7 @@ from hyperws.groups.backplane import Delivery, Keep, Publication
 from hyperws.groups.envelope import Envelope, Kind
 
 from .clients import Client, room_server
-from .memory import Broker, Cuttable
+from .memory import Broker, Cuttable, MemoryLink
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ GARBAGE = {
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
 @pytest.mark.parametrize("topic", ["plain", "kept"])
 async def test_garbage_that_somebody_has_published(serving, broker, caplog, topic, garbage):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe(topic)
         await pair.two.subscribe(topic)
         stranger = await broker.connect("0" * 16, print, print)
@@ -183,7 +183,7 @@ async def test_garbage_that_somebody_has_published(serving, broker, caplog, topi
 
 @pytest.mark.parametrize("note", [b"\xff", b"[", b"[1]", b'{"a": 1}', b"[[1,2,3]]", b'[[[],{}]]'])
 async def test_garbage_in_the_notes_on_members(serving, broker, caplog, note):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         expires = asyncio.get_running_loop().time() + 1000
         broker.notes["members:room"] = {"0" * 16: (expires, note)}
         broker.notes["alive"] = {"0" * 16: (expires, b"1")}
@@ -198,7 +198,7 @@ async def test_garbage_in_the_notes_on_members(serving, broker, caplog, note):
 
 
 async def test_nothing_is_lost_behind_a_message_that_fits_in_nowhere(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         (link,) = [link for link in broker.links if "kept" in link.topics]
         read, early = link.read, pair.servers[0]._relay.early
@@ -226,7 +226,7 @@ async def test_nothing_is_lost_behind_a_message_that_fits_in_nowhere(serving, br
 
 async def test_a_topic_whose_subscription_is_just_being_made_when_the_connection_ends(serving, broker):
     """What others publish until there is another one is missing, and that is told."""
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         broker.stalled.clear()
         await pair.one.subscribe("plain")
         broker.away = True
@@ -235,3 +235,21 @@ async def test_a_topic_whose_subscription_is_just_being_made_when_the_connection
         broker.stalled.set()
         await pair.back()
         assert pair.gaps[0] == ["plain"]
+
+
+async def test_what_comes_while_topics_are_subscribed_to_is_not_taken_for_old(serving, broker, monkeypatch):
+    subscribe = MemoryLink.subscribe
+
+    async def something_comes_at_once(link, topics):
+        await subscribe(link, topics)
+        for number, topic in ((1, "b"), (2, "a"), (3, "b")):
+            broker.deliver(Delivery(topic, Envelope("0" * 16, number, Kind.TEXT, b"%d" % number).encode()))
+        await turns()
+
+    async with Cuttable(serving, broker) as pair:
+        await pair.away()
+        for topic in ("a", "b"):
+            await pair.one.subscribe(topic)
+        monkeypatch.setattr(MemoryLink, "subscribe", something_comes_at_once)
+        await pair.back()
+        assert sorted(await pair.one.get_several(3)) == [1, 2, 3]
