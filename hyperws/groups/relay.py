@@ -142,11 +142,12 @@ class Relay:
             self.touched[topic] = None
             self.go_on_alone(topic)
             return self.append(topic, message, exclude, compress)
-        if exclude is not None:
-            self.excluded[self.number + 1] = exclude
-            if len(self.excluded) > EXCLUDED:
-                del self.excluded[next(iter(self.excluded))]
         reached = self.topics.count(topic, exclude)
+        if exclude is not None and reached < self.topics.count(topic):
+            self.excluded[self.number + 1] = exclude
+            oldest = next(iter(self.excluded))
+            if len(self.excluded) > EXCLUDED and not self.uplink.has_yet_to_send(oldest):
+                del self.excluded[oldest]
         self.send(topic, message, compress, rule.keep)
         return reached
 

@@ -184,6 +184,10 @@ class Uplink:
         if self.waiting > OUTBOX:
             self.give_up("more waits for it than is kept")
 
+    def has_yet_to_send(self, number: int) -> bool:
+        """Whether the publication with this number waits for the broker."""
+        return bool(self.outbox) and number >= self.outbox[0].number
+
     def give_up(self, reason: str) -> None:
         """Wait for the broker no longer."""
         if not self.local:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from hyperws.groups import relay as relay_module
 from hyperws.groups import uplink as uplink_module
 from hyperws.groups.backplane import Delivery, Keep, Publication
 from hyperws.groups.envelope import Envelope, Kind
@@ -253,3 +254,21 @@ async def test_what_comes_while_topics_are_subscribed_to_is_not_taken_for_old(se
         monkeypatch.setattr(MemoryLink, "subscribe", something_comes_at_once)
         await pair.back()
         assert sorted(await pair.one.get_several(3)) == [1, 2, 3]
+
+
+async def test_who_is_left_out_is_left_out_however_much_waits(serving, broker, monkeypatch):
+    monkeypatch.setattr(relay_module, "EXCLUDED", 10)
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe("kept")
+        await pair.two.subscribe("kept")
+        server = pair.servers[0]
+        broker.stalled.clear()
+        for number in range(100):
+            server.contexts[0].publish("kept", str(number))
+            server.contexts[0].publish("kept elsewhere", str(number))
+        server.publish("kept", "to all")
+        broker.stalled.set()
+        came = await pair.two.get_several(101)
+        assert [message for message, *_ in came] == [*map(str, range(100)), "to all"]
+        assert (await pair.one.get())[0] == "to all"
+        assert not server._relay.excluded
