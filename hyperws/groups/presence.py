@@ -208,6 +208,8 @@ class Presence:
 
     def take(self, topic: str, envelope: Envelope) -> None:
         """Take the news of another process."""
+        if not self.topics.count(topic):
+            return      # it has just been left
         self.track(topic)
         for member in decode_members(envelope.body).values():
             if envelope.kind is Kind.JOINED:
@@ -235,7 +237,7 @@ class Presence:
         if origins - self.alive:
             self.uplink.track_again()   # one may be back that was taken for dead
         self.alive = origins
-        for topic in self.uplink.tracked:
+        for topic in list(self.uplink.tracked):
             for origin in self.members.origins(topic):
                 if origin not in origins:
                     self.replace(topic, origin, {})

@@ -272,3 +272,45 @@ async def test_who_is_left_out_is_left_out_however_much_waits(serving, broker, m
         assert [message for message, *_ in came] == [*map(str, range(100)), "to all"]
         assert (await pair.one.get())[0] == "to all"
         assert not server._relay.excluded
+
+
+async def test_news_of_a_topic_that_has_just_been_left_leave_nothing_behind(serving, broker):
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe("room", member="Ann")
+        await pair.two.subscribe("room", member="Bob")
+        presence = pair.servers[1]._relay.presence
+        await pair.until(lambda: len(presence.members.of("room")) == 2)
+        pair.servers[1].contexts[0].unsubscribe("room")
+        news = Envelope(pair.servers[0]._relay.origin, 10**6, Kind.JOINED, b'[["x", "Cid"]]')
+        broker.deliver(Delivery("room", news.encode()))
+        await turns()
+        assert presence.members.of("room") == []
+        pair.servers[0].contexts[0].unsubscribe("room")
+        while await pair.servers[1].members("room"):
+            pass
+
+
+async def test_a_hook_that_takes_others_out_of_the_topic(serving, broker, monkeypatch):
+    """As where a room closes once its owner is gone, whose process has died."""
+    monkeypatch.setattr(uplink_module, "PING", 0.05)
+    monkeypatch.setattr(uplink_module, "ALIVE_SECONDS", 0.2)
+    async with Pair(serving, broker) as pair:
+        closed = asyncio.Event()
+
+        @pair.servers[1].hooks.left.append
+        def left(topic, member):
+            if member.data.startswith("owner"):
+                pair.servers[1].contexts[0].unsubscribe(topic)
+            if topic == "room3":
+                closed.set()
+
+        for room in ("room1", "room2", "room3"):
+            await pair.one.subscribe(room, member="owner")
+            await pair.two.subscribe(room, member="Bob")
+        presence = pair.servers[1]._relay.presence
+        await pair.until(lambda: len(presence.members.of("room3")) == 2)
+        await pair.healthy()
+        for task in pair.servers[0]._relay.tasks:     # it dies without a word
+            task.cancel()
+        await closed.wait()
+        assert pair.servers[1]._relay.uplink.connections == 1
