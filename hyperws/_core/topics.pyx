@@ -202,7 +202,7 @@ cdef class Topics:
             subscription.confirm()
         if subscription.member is not None and self.relay is not None:
             self.relay.left(subscription)
-        if not members and self.relayed:
+        if topic not in self.members and self.relayed:      # nor has anybody come meanwhile
             self.relay.closed(topic)
         return 0
 

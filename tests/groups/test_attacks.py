@@ -314,3 +314,20 @@ async def test_a_hook_that_takes_others_out_of_the_topic(serving, broker, monkey
             task.cancel()
         await closed.wait()
         assert pair.servers[1]._relay.uplink.connections == 1
+
+
+async def test_a_hook_that_comes_to_the_topic_that_the_last_one_leaves(serving, broker):
+    async with Pair(serving, broker) as pair:
+        @pair.servers[0].hooks.left.append
+        def left(topic, member):
+            pair.servers[0].contexts[0].subscribe(topic)
+
+        async with await Client.connect(pair.running[0]) as late:
+            await late.subscribe("room", member="Ann")
+            await pair.one.subscribe("else")
+            await late.say("unsubscribe", "room")
+            await pair.until(lambda: pair.servers[0]._relay.presence.members.of("room") == [])
+        await pair.until(lambda: not pair.servers[0]._relay.uplink.changed.is_set())
+        await pair.healthy()
+        pair.servers[1].publish("room", "1")
+        assert await pair.one.get() == 1
