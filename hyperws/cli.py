@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 from functools import partial
-from types import TracebackType
 
 import hyperws
 from hyperws.errors import ConfigurationError, HyperwsError
@@ -69,7 +68,6 @@ def make_server(
     target: str, host: str | None, port: int | None, log: logging.Handler
 ) -> hyperws.Server:
     """Load the server that a worker is to run."""
-    sys.excepthook = tell_briefly
     server = load_server(target)
     if (host is not None or port is not None) and server.listens_on_unix_socket:
         raise ConfigurationError(f"{target} listens on a Unix socket: leave out --host and --port")
@@ -80,14 +78,6 @@ def make_server(
     if logging.getLogger().hasHandlers():   # the application has set up a log of its own
         logging.getLogger("hyperws").removeHandler(log)
     return server
-
-
-def tell_briefly(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """The last word of a worker that fails: a sentence where that says it all."""
-    if isinstance(error, HyperwsError):
-        print(f"hyperws: {error}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
 
 
 def run_demo(host: str, port: int) -> int:

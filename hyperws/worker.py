@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from hyperws.event_loop import serve
 from hyperws.groups.between_workers import WorkerBus
 from hyperws.handover import Handover
+from hyperws.last_words import tell_briefly
 from hyperws.processes import Lifeline, ignore
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ def work(
     """
     global makes_server
     makes_server = True
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = tell_briefly
     server = make_server()
     makes_server = False
     server.handover = handover

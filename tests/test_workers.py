@@ -230,7 +230,7 @@ def test_a_port_that_others_have_is_refused(tmp_path):
     with serve(tmp_path) as processes:
         processes.listens()
         with serve(tmp_path, port=processes.port) as late:
-            late.says(rf"ListenError: port {processes.port} of 127\.0\.0\.1 is in use")
+            late.says(rf"^hyperws: port {processes.port} of 127\.0\.0\.1 is in use")
             status, rest = late.ends()
             assert status == 1
             assert "in use" not in rest
@@ -316,6 +316,7 @@ def test_what_can_not_start_ends_at_once_and_says_why_once(tmp_path, target, tex
         status, said = processes.ends()
     assert status == 1
     assert said.count(told) == 1
+    assert "processes.py" not in said and "importlib" not in said    # what is shown is the application's
     assert len(re.findall(r"worker 1 \(pid \d+\) ended with status 1 before it was ready", said)) == 1
     assert "worker 2" not in said
 
