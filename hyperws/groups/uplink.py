@@ -118,8 +118,8 @@ class Uplink:
         self.first = asyncio.Event()
         """Set once the first attempt to connect has come to an end."""
         self.away_since: float | None = None
-        self.was_healthy = False
-        """Whether the present connection, or the last one, has ever been so."""
+        self.missed = False
+        """Whether the log says that it is away."""
         self.fail: Callable[[Exception], None] | None = None
         """Makes an end to the present connection, None where there is none."""
 
@@ -209,16 +209,17 @@ class Uplink:
         patience = asyncio.create_task(self.lose_patience())
         try:
             while True:
-                self.was_healthy = False
+                before = self.away_since
                 try:
                     await self.stay_connected()
                 except Exception as error:
                     text = str(error) or type(error).__name__
                     logger.warning("the backplane %s is away, connecting again: %s", self.backplane, text)
+                    self.missed = True
                 finally:
                     self.healthy = False
                     self.first.set()
-                if self.was_healthy:
+                if self.away_since != before:   # it was reached meanwhile
                     pause = FIRST_PAUSE
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -331,8 +332,11 @@ class Uplink:
                 looked = loop.time()
                 await self.show_signs_of_life(link)
             if not self.changed.is_set():
-                self.away_since, self.healthy, self.was_healthy = None, True, True
+                self.away_since, self.healthy = None, True
                 self.first.set()
+                if self.missed:
+                    self.missed = False
+                    logger.info("the backplane %s is reached again", self.backplane)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PING):
                         await self.changed.wait()

@@ -1,13 +1,14 @@
 """Servers that share a broker: what reaches whom, also when the broker goes away."""
 
 import asyncio
+import logging
 
 import pytest
 
 from hyperws.groups import uplink as uplink_module
 
 from .clients import Client
-from .memory import Broker, Cuttable
+from .memory import Broker, Cuttable, MemoryLink
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -241,7 +242,20 @@ async def test_a_broker_that_does_not_answer_is_given_up(serving, broker, monkey
         assert "no answer within" in caplog.text
 
 
-async def test_a_server_starts_without_its_broker_and_finds_it_later(serving, broker):
+async def test_a_broker_that_serves_no_history_is_asked_less_and_less(serving, broker, monkeypatch, caplog):
+    async def refuse(link, topic, keep):
+        raise ConnectionError("no history here")
+
+    monkeypatch.setattr(MemoryLink, "read", refuse)
+    async with Cuttable(serving, broker) as pair:
+        await pair.one.say("subscribe", "kept")
+        await asyncio.sleep(0.6)
+    told = [record for record in caplog.records if "no history here" in record.message]
+    assert 2 <= len(told) <= 8      # the pauses double
+
+
+async def test_a_server_starts_without_its_broker_and_finds_it_later(serving, broker, caplog):
+    caplog.set_level(logging.INFO, "hyperws")
     broker.away = True
     async with Cuttable(serving, broker) as pair:
         assert not any(server.healthy for server in pair.servers)
@@ -249,6 +263,7 @@ async def test_a_server_starts_without_its_broker_and_finds_it_later(serving, br
         pair.servers[0].publish("plain", "1")
         assert await pair.one.get() == 1
         await pair.back()
+        assert caplog.text.count("the backplane memory:// is reached again") == 2
         await pair.two.subscribe("plain")
         pair.servers[0].publish("plain", "2")
         assert await pair.one.get() == await pair.two.get() == 2
