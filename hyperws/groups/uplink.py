@@ -118,6 +118,7 @@ class Uplink:
         self.first = asyncio.Event()
         """Set once the first attempt to connect has come to an end."""
         self.away_since: float | None = None
+        self.pause = FIRST_PAUSE
         self.missed = False
         """Whether the log says that it is away."""
         self.fail: Callable[[Exception], None] | None = None
@@ -204,12 +205,10 @@ class Uplink:
 
     async def run(self) -> None:
         """Stay connected, until this is cancelled."""
-        pause = FIRST_PAUSE
         self.away_since = asyncio.get_running_loop().time()
         patience = asyncio.create_task(self.lose_patience())
         try:
             while True:
-                before = self.away_since
                 try:
                     await self.stay_connected()
                 except Exception as error:
@@ -219,24 +218,24 @@ class Uplink:
                 finally:
                     self.healthy = False
                     self.first.set()
-                if self.away_since != before:   # it was reached meanwhile
-                    pause = FIRST_PAUSE
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                self.look_at_patience()     # that there was a connection is no help where it did not work
+                await asyncio.sleep(self.pause * random.uniform(0.5, 1.0))
+                self.pause = min(2 * self.pause, LONGEST_PAUSE)
         finally:
             patience.cancel()
 
     async def lose_patience(self) -> None:
-        """Give up when the broker has been away for too long."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PATIENCE / 10)
-            since = self.away_since
-            if self.local or since is None:
-                continue
-            away = loop.time() - since
-            if away > (2 * PATIENCE if self.fail else PATIENCE):    # a connection may be about to work
-                self.give_up(f"it has been away for {PATIENCE:.0f} seconds")
+            if self.fail is None:
+                self.look_at_patience()
+
+    def look_at_patience(self) -> None:
+        """Give up when the broker has been away for too long."""
+        if self.local or self.away_since is None:
+            return
+        if asyncio.get_running_loop().time() - self.away_since > PATIENCE:
+            self.give_up(f"it has been away for {PATIENCE:.0f} seconds")
 
     async def stay_connected(self) -> None:
         """Connect, and do what is to be done until the connection is lost."""
@@ -332,11 +331,13 @@ class Uplink:
                 looked = loop.time()
                 await self.show_signs_of_life(link)
             if not self.changed.is_set():
-                self.away_since, self.healthy = None, True
-                self.first.set()
-                if self.missed:
-                    self.missed = False
-                    logger.info("the backplane %s is reached again", self.backplane)
+                if not self.healthy:
+                    self.away_since, self.healthy = None, True
+                    self.pause = FIRST_PAUSE
+                    self.first.set()
+                    if self.missed:
+                        self.missed = False
+                        logger.info("the backplane %s is reached again", self.backplane)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PING):
                         await self.changed.wait()

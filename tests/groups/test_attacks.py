@@ -9,8 +9,9 @@ from hyperws.groups import uplink as uplink_module
 from hyperws.groups.backplane import Delivery, Keep, Publication
 from hyperws.groups.envelope import Envelope, Kind
 
-from .clients import Client, room_server
+from .clients import Client, room_server, wrap
 from .memory import Broker, Cuttable, MemoryLink
+from .clients import Client, room_server, wrap
 
 
 @pytest.fixture
@@ -258,7 +259,7 @@ async def test_what_comes_while_topics_are_subscribed_to_is_not_taken_for_old(se
 
 async def test_who_is_left_out_is_left_out_however_much_waits(serving, broker, monkeypatch):
     monkeypatch.setattr(relay_module, "EXCLUDED", 10)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("kept")
         await pair.two.subscribe("kept")
         server = pair.servers[0]
@@ -275,7 +276,7 @@ async def test_who_is_left_out_is_left_out_however_much_waits(serving, broker, m
 
 
 async def test_news_of_a_topic_that_has_just_been_left_leave_nothing_behind(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("room", member="Ann")
         await pair.two.subscribe("room", member="Bob")
         presence = pair.servers[1]._relay.presence
@@ -294,7 +295,7 @@ async def test_a_hook_that_takes_others_out_of_the_topic(serving, broker, monkey
     """As where a room closes once its owner is gone, whose process has died."""
     monkeypatch.setattr(uplink_module, "PING", 0.05)
     monkeypatch.setattr(uplink_module, "ALIVE_SECONDS", 0.2)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         closed = asyncio.Event()
 
         @pair.servers[1].hooks.left.append
@@ -317,7 +318,7 @@ async def test_a_hook_that_takes_others_out_of_the_topic(serving, broker, monkey
 
 
 async def test_a_hook_that_comes_to_the_topic_that_the_last_one_leaves(serving, broker):
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         @pair.servers[0].hooks.left.append
         def left(topic, member):
             pair.servers[0].contexts[0].subscribe(topic)
@@ -331,3 +332,36 @@ async def test_a_hook_that_comes_to_the_topic_that_the_last_one_leaves(serving, 
         await pair.healthy()
         pair.servers[1].publish("room", "1")
         assert await pair.one.get() == 1
+
+
+# -------------------------------------------------------- a broker that is there but does not work
+
+
+@pytest.fixture
+def useless(monkeypatch, broker):
+    """Anybody can connect, and nobody can read."""
+    async def does_not_answer(link, topic, keep):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(MemoryLink, "read", does_not_answer)
+    monkeypatch.setattr(uplink_module, "ANSWER", 0.1)
+    return broker
+
+
+async def test_a_broker_that_does_not_work_is_not_waited_for(serving, useless, monkeypatch):
+    monkeypatch.setattr(uplink_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(uplink_module, "FIRST_PAUSE", 1e-6)     # at hardly any moment there is no connection
+    server = room_server(backplane=useless).history("kept", wrap=wrap)
+    async with serving(server) as running, await Client.connect(running) as client:
+        await client.subscribe("kept")
+        server.publish("kept", "1")
+        assert (await client.get())[0] == "1"
+        assert not server.healthy
+
+
+async def test_a_broker_that_does_not_work_is_asked_ever_more_rarely(serving, useless):
+    server = room_server(backplane=useless).history("kept", wrap=wrap)
+    async with serving(server) as running, await Client.connect(running) as client:
+        await client.say("subscribe", "kept")
+        while server._relay.uplink.pause < 8 * uplink_module.FIRST_PAUSE:
+            await asyncio.sleep(0.005)
