@@ -71,7 +71,10 @@ class Redis(Backplane):
         try:
             self.database = int(self.pool().make_connection().db)   # type: ignore[no-untyped-call]
         except TypeError as error:
-            raise ConfigurationError(f"the URL of Redis has an unknown option: {error}") from None
+            unknown = str(error).rpartition(" argument ")[2]
+            raise ConfigurationError(
+                f"the URL of Redis has an option that redis-py lacks: {unknown}"
+            ) from None
 
     async def connect(
         self, origin: str, deliver: Callable[[Delivery], None], lost: Callable[[Exception], None]

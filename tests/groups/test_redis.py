@@ -351,6 +351,11 @@ def test_passwords_are_not_shown(url, shown):
     assert str(backplane_at(url)) == shown
 
 
+def test_an_unknown_option_is_named():
+    with pytest.raises(ConfigurationError, match="an option that redis-py lacks: 'nonsense'$"):
+        backplane_at("redis://host?nonsense=1")
+
+
 def test_the_library_is_missing(monkeypatch):
     monkeypatch.setattr(module, "redis_py", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'hyperws\[redis\]'"):
