@@ -125,8 +125,8 @@ class Configurable:
         """Serve in so many processes, which `run` starts, watches over and starts again where they die.
 
         The system shares out the connections among them. Each has an event loop, limits and an application of
-        its own: they have no objects in common, and `on_startup` and `on_shutdown` run in each. Only on
-        systems that can fork. Default: 1.
+        its own: they have topics in common, which takes pip install 'hyperws[workers]' or a `backplane`, and
+        no objects; `on_startup` and `on_shutdown` run in each. Only on systems that can fork. Default: 1.
         """
         self._check(is_int(count, 1, 1024), "workers takes a number from 1 to 1024", count)
         self.worker_count = count
@@ -283,6 +283,7 @@ class Configurable:
     def backplane(self, backplane: str | Backplane) -> Self:
         """Reach the subscribers in other processes and on other machines through a broker, as in
         "redis://localhost" (Redis or Valkey) or "nats://localhost", or by a Backplane of one's own.
+        Applications that share a broker need different names, as in "redis://localhost?prefix=shop".
 
         Default: none, topics are within one process, or the workers of one server.
         """
