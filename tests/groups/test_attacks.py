@@ -11,7 +11,6 @@ from hyperws.groups.envelope import Envelope, Kind
 
 from .clients import Client, room_server, wrap
 from .memory import Broker, Cuttable, MemoryLink
-from .clients import Client, room_server, wrap
 
 
 @pytest.fixture
