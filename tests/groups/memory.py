@@ -13,6 +13,7 @@ from .clients import Pair
 class Broker(Backplane):
     def __init__(self):
         self.links = set()
+        self.made = 0           # how many links there ever were
         self.away = False       # nobody can connect
         self.stalled = asyncio.Event()
         self.stalled.set()      # cleared: nothing is answered
@@ -40,6 +41,7 @@ class Broker(Backplane):
         await self.stalled.wait()
         link = MemoryLink(self, origin, deliver, lost)
         self.links.add(link)
+        self.made += 1
         self.connected.set()
         return link
 

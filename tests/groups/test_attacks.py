@@ -168,11 +168,11 @@ async def test_garbage_that_somebody_has_published(serving, broker, caplog, topi
         pair.servers[1].publish(topic, '["2"]')
         for client in (pair.one, pair.two):
             assert {str(each[0]).strip('["]') for each in await client.get_several(2)} == {"1", "2"}
-        connections = [server._relay.uplink.connections for server in pair.servers]
+        made = broker.made
         async with await Client.connect(pair.running[0]) as late:
             await late.subscribe("kept", "start")
             assert pair.servers[0].healthy
-        assert connections == [server._relay.uplink.connections for server in pair.servers]
+        assert broker.made == made
         assert ("kept" in pair.gaps[0]) == (topic == "kept")
         await pair.away()
         await pair.back()
@@ -193,7 +193,7 @@ async def test_garbage_in_the_notes_on_members(serving, broker, caplog, note):
         await pair.two.subscribe("room", member="Bob")
         await pair.until(lambda: len(pair.servers[0]._relay.presence.members.of("room")) == 2)
         assert sorted(await pair.one.members("room")) == ["Ann", "Bob"]
-        assert [server._relay.uplink.connections for server in pair.servers] == [1, 1]
+        assert broker.made == 2
     assert "no sense" in caplog.text
     caplog.clear()
 
@@ -313,7 +313,7 @@ async def test_a_hook_that_takes_others_out_of_the_topic(serving, broker, monkey
         for task in pair.servers[0]._relay.tasks:     # it dies without a word
             task.cancel()
         await closed.wait()
-        assert pair.servers[1]._relay.uplink.connections == 1
+        assert broker.made == 2
 
 
 async def test_a_hook_that_comes_to_the_topic_that_the_last_one_leaves(serving, broker):

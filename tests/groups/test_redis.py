@@ -352,7 +352,7 @@ def test_passwords_are_not_shown(url, shown):
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(ConfigurationError, match="an option that redis-py lacks: 'nonsense'$"):
+    with pytest.raises(ConfigurationError, match=r"an option that redis-py lacks: 'nonsense'$"):
         backplane_at("redis://host?nonsense=1")
 
 
