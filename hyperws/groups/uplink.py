@@ -330,14 +330,14 @@ class Uplink:
             if loop.time() >= looked + PING:
                 looked = loop.time()
                 await self.show_signs_of_life(link)
+            if not self.healthy:
+                self.away_since, self.healthy = None, True
+                self.pause = FIRST_PAUSE
+                self.first.set()
+                if self.missed:
+                    self.missed = False
+                    logger.info("the backplane %s is reached again", self.backplane)
             if not self.changed.is_set():
-                if not self.healthy:
-                    self.away_since, self.healthy = None, True
-                    self.pause = FIRST_PAUSE
-                    self.first.set()
-                    if self.missed:
-                        self.missed = False
-                        logger.info("the backplane %s is reached again", self.backplane)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PING):
                         await self.changed.wait()

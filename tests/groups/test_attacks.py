@@ -1,6 +1,7 @@
 """Servers on one broker in trouble: at bad moments, with functions that fail, with a broker that fails."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -364,3 +365,27 @@ async def test_a_broker_that_does_not_work_is_asked_ever_more_rarely(serving, us
         await client.say("subscribe", "kept")
         while server._relay.uplink.pause < 8 * uplink_module.FIRST_PAUSE:
             await asyncio.sleep(0.005)
+
+
+async def test_topics_that_come_and_go_keep_nothing_from_being_healthy(serving, broker, monkeypatch):
+    answer = MemoryLink.answer
+
+    async def takes_its_time(link):
+        await turns()
+        await answer(link)
+
+    monkeypatch.setattr(MemoryLink, "answer", takes_its_time)
+    async with Pair(serving, broker) as pair:
+        await pair.one.subscribe("plain")
+        (ctx,) = pair.servers[0].contexts
+
+        async def come_and_go():
+            for number in itertools.count():
+                await ctx.subscribe(str(number))
+                await asyncio.sleep(0)
+                ctx.unsubscribe(str(number - 5))
+
+        coming = asyncio.create_task(come_and_go())
+        await pair.away()
+        await pair.back()
+        coming.cancel()
