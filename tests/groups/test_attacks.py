@@ -375,7 +375,7 @@ async def test_topics_that_come_and_go_keep_nothing_from_being_healthy(serving, 
         await answer(link)
 
     monkeypatch.setattr(MemoryLink, "answer", takes_its_time)
-    async with Pair(serving, broker) as pair:
+    async with Cuttable(serving, broker) as pair:
         await pair.one.subscribe("plain")
         (ctx,) = pair.servers[0].contexts
 
