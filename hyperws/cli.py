@@ -12,6 +12,8 @@ from hyperws.errors import ConfigurationError, HyperwsError
 from hyperws.loading import load_server
 from hyperws.running import supervise
 
+logger = logging.getLogger("hyperws")
+
 RUN = """\
 Serves an application by worker processes, which are started again where they die.
 
@@ -58,7 +60,6 @@ def run_application(target: str, workers: int | None, host: str | None, port: in
             getattr(given, option)(value)
     log = logging.StreamHandler()
     log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("hyperws")
     logger.addHandler(log)
     logger.setLevel(logging.INFO)
     return supervise(partial(make_server, target, host, port, log), workers)
@@ -68,15 +69,18 @@ def make_server(
     target: str, host: str | None, port: int | None, log: logging.Handler
 ) -> hyperws.Server:
     """Load the server that a worker is to run."""
+    logger.removeHandler(log)
+    logger.setLevel(logging.NOTSET)
     server = load_server(target)
+    if not logger.hasHandlers():    # the application has not set up a log of its own
+        logger.addHandler(log)
+        logger.setLevel(logging.INFO)
     if (host is not None or port is not None) and server.listens_on_unix_socket:
         raise ConfigurationError(f"{target} listens on a Unix socket: leave out --host and --port")
     if host is not None:
         server.host(host)
     if port is not None:
         server.port(port)
-    if logging.getLogger().hasHandlers():   # the application has set up a log of its own
-        logging.getLogger("hyperws").removeHandler(log)
     return server
 
 

@@ -103,6 +103,9 @@ class Server(Publisher):
     async def stop(self, grace: float | None = None) -> None:
         """Stop listening, let requests and handlers end, close WebSockets with 1001, then cut off the rest.
 
+        Connections that wait to be accepted are taken first. A peer that has come, or was last heard of, a
+        moment ago may bring one more request, which is answered too.
+
         `grace` is how many seconds they get, `Limits.shutdown_grace` if it is not given. WebSockets are
         closed a thousand a second, or faster where half the grace would not be enough, so that clients which
         connect again don't come all at once. A handler that calls this is cut off like any other.

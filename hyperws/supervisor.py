@@ -221,15 +221,17 @@ class Supervisor:
     def has_ended(self, child: Child, process: Process, what: str, status: int) -> None:
         if process in child.leaving:
             child.leaving.remove(process)
-            if status in (0, -signal.SIGTERM):
-                logger.info("%s", what)
-            else:
-                logger.error("%s", what)
-                self.failed = self.failed or self.stopping
+            ended_well = status in (0, -signal.SIGTERM)
+            logger.log(logging.INFO if ended_well else logging.ERROR, "%s", what)
+            self.failed = self.failed or (self.stopping and not ended_well)
         elif process is child.successor:
             child.successor = None
             self.to_replace.clear()
             logger.error("%s before it was ready: the workers stay what they are", what)
+        elif self.stopping:
+            child.process = None
+            self.failed = True
+            logger.error("%s before it was told to", what)
         elif child.was_ready or child in self.workers[1:]:
             child.process, child.successor = child.successor, None
             if any(each.listens for each in self.workers if each is not child):
@@ -331,6 +333,10 @@ class Supervisor:
 
 
 def describe(child: Child, process: Process, status: int) -> str:
-    if status < 0:
-        return f"{child.name} (pid {process.pid}) was ended by {signal.Signals(-status).name}"
-    return f"{child.name} (pid {process.pid}) ended with status {status}"
+    if status >= 0:
+        return f"{child.name} (pid {process.pid}) ended with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"{child.name} (pid {process.pid}) was ended by {name}"

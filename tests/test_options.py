@@ -29,6 +29,7 @@ async def echo(ctx):
         ("host", "", "an address or a name"),
         ("host", 5, "an address or a name"),
         ("backlog", 0, "from 1 to"),
+        ("workers", 0, "from 1 to 1024"),
         ("ttl", 256, "1 to 255"),
         ("enable_linger", -1, "0 to 32767"),
         ("ws_buffer_size", 10, "from 1024"),

@@ -364,6 +364,34 @@ def test_options_of_the_command_and_a_function_that_makes_the_server(tmp_path):
         assert processes.ends()[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("setup", "told"),
+    [
+        ("", r"^[\d-]+ [\d:,]+ ERROR the handler of / raised"),
+        ("logging.basicConfig(format='mine: %(message)s')", r"^mine: the handler of / raised"),
+    ],
+)
+def test_the_log_is_the_applications_where_it_has_one(tmp_path, setup, told):
+    text = f"""
+    import logging
+    from hyperws import Server
+
+    {setup}
+    server = Server(port=0)
+
+    @server.route("/")
+    async def handler(ctx):
+        1 / 0
+    """
+    application(tmp_path, text)
+    with hyperws_run(tmp_path, "app:server") as processes:
+        processes.listens(1)
+        assert "failed to answer" in processes.get("/")
+        processes.says(told)
+        processes.send(signal.SIGTERM)
+        assert "raised" not in processes.ends()[1]
+
+
 def test_new_code_after_sighup_and_the_old_where_it_is_broken(tmp_path):
     application(tmp_path)
     with hyperws_run(tmp_path, "app:server") as processes:
