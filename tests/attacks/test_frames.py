@@ -25,6 +25,8 @@ from .target import (
 
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
 
+ARENA = 1 << 20     # bytes that Python takes at a time for small objects
+
 NO_CLOSE_CODES = (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535)
 
 
@@ -56,7 +58,7 @@ def test_lengths_that_overflow(target, length, code):
     for fin in (True, False):
         continued = frame(BINARY, b"x" * 1_000, fin=False) + declared(CONTINUATION, length, fin=fin)
         assert target.talk(continued + b"x" * 1_000) == code
-    assert target.memory("VmData") - before < MAX_MESSAGE_SIZE
+    assert target.memory("VmData") - before <= ARENA
 
 
 def test_the_longest_length_without_a_bound(target_with):
@@ -69,7 +71,7 @@ def test_the_longest_length_without_a_bound(target_with):
         peer.sendall(frame(PING) + declared(BINARY, longest) + b"x" * 1_000)
         assert receive_frame(peer) == (PONG, b"")
         target.check()
-        assert target.memory("VmData") - before < MAX_MESSAGE_SIZE
+        assert target.memory("VmData") - before <= ARENA
 
 
 @pytest.mark.parametrize("length", [126, 0xFFFF, 0x8000_0000_0000_0000])
