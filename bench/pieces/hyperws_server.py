@@ -12,7 +12,7 @@ from hyperws.application import Application
 def echo() -> Callable[[bytes], list[bytes]]:
     server = Server(allowed_origins="*").route("/chat", on_message=lambda ctx, message: ctx.send(message))
     loop, transport = asyncio.get_running_loop(), Transport()
-    protocol = Protocol(Portable(loop, Limits(), Application(server, loop), True, 100))
+    protocol = Protocol(Portable(loop, Limits(), Application(server, loop), True), "peer")
     protocol.connection_made(transport)
     protocol.data_received(HANDSHAKE)
     transport.take()

@@ -112,7 +112,6 @@ cdef class Portable(Driver):
         host, _ = describe_peer(address)
         socket.setblocking(False)
         if self.admission.admits(host):
-            self.admission.admit(host)
             task = self.loop.create_task(self.connect(socket, Protocol(self, host)))
             self.starting.add(task)
             task.add_done_callback(self.has_started)
@@ -125,7 +124,7 @@ cdef class Portable(Driver):
                     pass
 
     async def connect(self, socket, protocol):
-        """Have a transport for a connection. It counts as one from now on, for TLS may take its time."""
+        """Have a transport for a connection, which counts as one already: TLS may take its time."""
         try:
             if self.tls is None:
                 await self.loop.connect_accepted_socket(lambda: protocol, socket)
@@ -222,7 +221,8 @@ class Protocol(asyncio.Protocol):
 
     __slots__ = ("driver", "connection", "transport", "starting")
 
-    def __init__(self, driver, address):
+    def __init__(self, Portable driver, address):
+        driver.admission.admit(address)
         self.driver = driver
         self.connection = None
         self.transport = None

@@ -85,7 +85,7 @@ def one_input(data):
     try:
         source = Source(data)
         server.negotiator = Negotiator(*source.choice(COMPRESSIONS))
-        driver = Portable(loop, LIMITS, Application(server, loop), True, 100)
+        driver = Portable(loop, LIMITS, Application(server, loop), True)
         world = World(driver, source)
         loop.call_soon(world.step)
         loop.run_forever()

@@ -92,7 +92,7 @@ def serve(pieces):
     """A Watching application that got `pieces` on one connection, each read by itself, and then its end."""
     watching = Watching()
     loop.begin()
-    driver = Portable(loop, LIMITS, watching, True, 100)
+    driver = Portable(loop, LIMITS, watching, True)
     peer = Peer(driver, 1)
     sending = send(peer, pieces)
 

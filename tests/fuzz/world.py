@@ -135,7 +135,7 @@ class Peer:
     """One connection, as its other end sees it."""
 
     def __init__(self, driver, number):
-        self.protocol = Protocol(driver)
+        self.protocol = Protocol(driver, "peer")
         self.transport = Transport(driver.loop, self.protocol, ("127.0.0.1", number))
         self.client = f"127.0.0.1:{number}"
         self.coming = bytearray()   # sent, and not read yet
