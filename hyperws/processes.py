@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
@@ -27,7 +28,7 @@ class Report(NamedTuple):
 
 
 class Lifeline:
-    """What a forked process has of its parent. It turns readable when the parent is gone."""
+    """What a forked process has of its parent. It turns readable when the parent is gone, or says so."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
@@ -90,11 +91,15 @@ class Process:
     def seconds_ready(self) -> float:
         return 0.0 if self.report is None else monotonic() - self.ready_at
 
-    def tell_to_end(self, patience: float) -> None:
+    def tell_to_end(self, patience: float, *, by_lifeline: bool) -> None:
         """Have it end by itself: it is to be killed after its grace and so many seconds more."""
         grace = 0.0 if self.report is None else self.report.facts.get("grace", 0.0)
         self.kill_at = None if grace is None else monotonic() + grace + patience
-        self.send(signal.SIGTERM)
+        if by_lifeline:
+            with suppress(OSError):     # it has ended
+                self.channel.shutdown(socket.SHUT_WR)
+        else:
+            self.send(signal.SIGTERM)
 
     def kill(self) -> None:
         self.kill_at = None

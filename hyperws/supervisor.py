@@ -35,9 +35,10 @@ Worker = Callable[[Lifeline, Handover], None]
 class Child:
     """A place for one process, and for the one that is to come after it."""
 
-    def __init__(self, name: str, function: Function) -> None:
+    def __init__(self, name: str, function: Function, *, ends_by_lifeline: bool = False) -> None:
         self.name = name
         self.function = function
+        self.ends_by_lifeline = ends_by_lifeline    # it is not told to by SIGTERM
         self.process: Process | None = None
         self.successor: Process | None = None
         self.leaving: list[Process] = []    # they have been told to end
@@ -66,7 +67,7 @@ class Child:
     def tell_to_end(self) -> None:
         for process in (self.process, self.successor):
             if process is not None:
-                process.tell_to_end(PATIENCE)
+                process.tell_to_end(PATIENCE, by_lifeline=self.ends_by_lifeline)
                 self.leaving.append(process)
         self.process = self.successor = None
 
@@ -93,11 +94,15 @@ class Supervisor:
     ) -> None:
         """`count` is how many workers there are, None for as many as the first one says.
 
-        `companions` are functions by their names. Like a worker, they call `Lifeline.tell_ready`, end at
-        SIGTERM, and when their lifeline is readable. `on_ready` is called once, when all are ready, with what
-        a worker listens on.
+        `companions` are functions by their names, which call `Lifeline.tell_ready`, and return when their
+        lifeline is readable. They get no SIGTERM, which others may send to all processes at once: workers
+        may need them to the end. `on_ready` is called once, when all are ready, with what a worker listens
+        on.
         """
-        self.companions = [Child(name, function) for name, function in (companions or {}).items()]
+        self.companions = [
+            Child(name, partial(outlast_workers, function), ends_by_lifeline=True)
+            for name, function in (companions or {}).items()
+        ]
         self.worker = worker
         self.workers = [self.make_worker(1)]
         self.count = count
@@ -330,6 +335,11 @@ class Supervisor:
             with suppress(FileNotFoundError):
                 os.unlink(listeners.asked[0])
         listeners.close()
+
+
+def outlast_workers(companion: Function, lifeline: Lifeline) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    companion(lifeline)
 
 
 def describe(child: Child, process: Process, status: int) -> str:

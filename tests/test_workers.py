@@ -684,7 +684,7 @@ def test_a_signal_while_the_first_one_starts(tmp_path):
 # ------------------------------------------------------------------------------- companions
 
 COMPANIONS = """
-    import logging, os, select, signal, subprocess, sys
+    import logging, os, select, subprocess, sys
     from hyperws import Server
     from hyperws.supervisor import Supervisor
     from hyperws.worker import work
@@ -695,13 +695,9 @@ COMPANIONS = """
     def bus(lifeline):
         subprocess.run([sys.executable, "-c", "open('started', 'w')"])
 
-        def end(number, frame):
-            logging.info("the bus ends")
-            sys.exit(0)
-
-        signal.signal(signal.SIGTERM, end)
         lifeline.tell_ready()
         select.select([lifeline], [], [])
+        logging.info("the bus ends")
 
     def make_server():
         assert os.path.exists("started")
@@ -724,6 +720,17 @@ def test_companions_are_there_before_and_after_the_workers(tmp_path):
         processes.listens()
         os.kill(again, 0)
         processes.send(signal.SIGTERM)
+        status, rest = processes.ends()
+    assert status == 0
+    assert rest.index("worker 1") < rest.index("the bus ends")
+    assert rest.index("worker 2") < rest.index("the bus ends")
+
+
+def test_companions_outlast_the_workers_whoever_gets_a_signal(tmp_path):
+    application(tmp_path, COMPANIONS)
+    with Processes(["app.py"], tmp_path, start_new_session=True) as processes:
+        processes.listens()
+        os.killpg(processes.pid, signal.SIGTERM)
         status, rest = processes.ends()
     assert status == 0
     assert rest.index("worker 1") < rest.index("the bus ends")
