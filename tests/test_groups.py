@@ -286,6 +286,43 @@ async def test_a_slow_subscriber_may_want_only_the_latest_of_each_topic(serving)
             peer.close()
 
 
+@pytest.mark.parametrize("history", [False, True])
+async def test_what_a_hook_publishes_while_a_message_is_given_out_comes_behind_it(serving, history):
+    number = 0
+    server = Server(limits=Limits(send_queue=100_000))
+    if history:
+        server.history("feed", messages=5)
+
+    @server.route("/{name}")
+    async def feed(ctx):
+        await ctx.subscribe("feed", member=ctx.params["name"])
+        async for _ in ctx:
+            pass
+
+    @server.on_member_left
+    def left(topic, member):
+        server.publish("feed", bytearray(b"too much: %d" % number))
+
+    async with serving(server) as running:
+        slow = await Peer.connect(running.host, running.port)
+        try:
+            slow.write(HANDSHAKE.replace(b"GET /", b"GET /slow"))
+            await slow.read_head()
+            async with connect(running.ws("/other")) as other:
+                while server.topics.count("feed") < 2:
+                    await asyncio.sleep(0)
+                last = None
+                for number in itertools.count():
+                    server.publish("feed", padded(number, 50_000))
+                    message = await other.recv()
+                    if isinstance(message, bytes):
+                        break
+                    last = number_of(message)
+                assert message == b"too much: %d" % last
+        finally:
+            slow.close()
+
+
 async def test_the_latest_of_many_topics_together_are_not_too_much(serving):
     server = Server(limits=Limits(send_queue=100_000))
     contexts = []

@@ -49,6 +49,8 @@ cdef class Subscription(SharedOperation):
 cdef class Topics:
     cdef dict members       # topic: {subscriber: Subscription}, in the order of joining
     cdef dict listed        # topic: [Subscription], made when it is needed
+    cdef bint delivering
+    cdef object later       # what was published during that
     cdef public object relay
     cdef public bint relayed
     cdef readonly object loop
@@ -65,6 +67,9 @@ cdef class Topics:
     ) except -1
     cpdef Py_ssize_t deliver(
         self, str topic, object message, Subscriber exclude=*, object compress=*, object id=*
+    ) except -1
+    cdef Py_ssize_t give_out(
+        self, str topic, object message, Subscriber exclude, object compress, object id
     ) except -1
 
 

@@ -1,3 +1,5 @@
+from collections import deque
+
 from hyperws.errors import UsageError
 
 cimport cython
@@ -88,8 +90,7 @@ cdef class Subscription(SharedOperation):
         if self.policy == DROP:
             self.dropped += 1
             return 0
-        if type(message) is memoryview:
-            message = bytes(message)    # what it views may change meanwhile
+        message = unchanging(message)
         held = self.subscriber.held
         if held is None:
             held = self.subscriber.held = {}
@@ -151,6 +152,7 @@ cdef class Topics:
     def __cinit__(self):
         self.members = {}
         self.listed = {}
+        self.later = deque()
 
     def attach(self, loop, hand_over):
         """Everything happens in this thread's event loop from now on; `hand_over` takes what is published in
@@ -226,7 +228,26 @@ cdef class Topics:
     cpdef Py_ssize_t deliver(
         self, str topic, object message, Subscriber exclude=None, object compress=None, object id=None
     ) except -1:
-        """Give a checked message to the subscribers here but `exclude`. Returns how many took it."""
+        """Give a checked message to the subscribers here but `exclude`. Returns how many took it.
+
+        What is published meanwhile, by a hook that is told of one who is given up, has its turn afterwards.
+        """
+        if self.delivering:
+            self.later.append((topic, unchanging(message), exclude, compress, id))
+            return self.count(topic, exclude)
+        self.delivering = True
+        try:
+            reached = self.give_out(topic, message, exclude, compress, id)
+            while self.later:
+                topic, message, exclude, compress, id = self.later.popleft()
+                self.give_out(topic, message, exclude, compress, id)
+        finally:
+            self.delivering = False
+        return reached
+
+    cdef Py_ssize_t give_out(
+        self, str topic, object message, Subscriber exclude, object compress, object id
+    ) except -1:
         cdef Subscription subscription
         cdef Subscriber subscriber
         cdef Writer writer, last = None
@@ -273,6 +294,11 @@ cdef class Topics:
     def in_use(self):
         """The topics that have subscribers here."""
         return list(self.members)
+
+
+cdef object unchanging(object message):
+    """A checked message to be written later."""
+    return bytes(message) if type(message) is memoryview else message   # what it views may change
 
 
 cdef str checked_topic(object topic):

@@ -128,13 +128,13 @@ class Relay:
         """Returns how many get it here."""
         rule = self.rules.find(topic)
         if rule is None:
-            reached = self.topics.deliver(topic, message, exclude, compress)
             if self.uplink is not None:
                 if self.uplink.local:
                     self.touched[topic] = None
                 else:
-                    self.send(topic, lasting(message), compress, None)
-            return reached
+                    message = lasting(message)
+                    self.send(topic, message, compress, None)
+            return self.topics.deliver(topic, message, exclude, compress)
         message = lasting(message)
         if self.uplink is None:
             return self.append(topic, message, exclude, compress)
