@@ -381,7 +381,8 @@ cdef class Connection(Timed):
         if taken < 0:
             return self.lost()
         buffer_append(&self.out, data + taken, size - taken)
-        return self.transmitted()
+        # a file that is still to be sent does not wait for the socket
+        return self.transmitted() if buffer_size(&self.out) or self.blocked else 0
 
     cdef int write_file(self, object file, int64_t offset, int64_t count) except -1:
         """Send this part of an open raw file after what is waiting already, and close the file.
