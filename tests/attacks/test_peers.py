@@ -94,7 +94,7 @@ def test_peers_that_never_finish_their_request(target_with, descriptors, start):
             selector.register(peer, selectors.EVENT_READ)
         gone = time.monotonic() + PATIENCE
         answers = dict.fromkeys(peers, b"")
-        while target.descriptors() > before:
+        while target.descriptors() > before + 1:     # an event loop may keep one of its own
             assert time.monotonic() < gone
             for key, _ in selector.select(0.1):
                 drain(key.fileobj, answers, selector)

@@ -22,6 +22,8 @@ class Broker:
     """What it logs once it takes connections."""
     url: str
     """Where clients find it. `{port}` stands for the port."""
+    environment = FOREIGN
+    """Without the sanitizers: they are for what is ours."""
 
     def __init__(self, folder, *, lasting=False):
         """Start it. `folder` is a pathlib.Path, `lasting` whether what it keeps outlives it."""
@@ -40,7 +42,7 @@ class Broker:
     def start(self):
         """Start it (again, where it was before), and return when it takes connections."""
         self.process = subprocess.Popen(
-            self.command(), cwd=self.folder, env=FOREIGN,
+            self.command(), cwd=self.folder, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         log = []
