@@ -69,7 +69,6 @@ PING = Codec(FROM_LINK).encode(Ping(2))
 
 
 class HubProcess(Broker):
-    environment = None      # ours
     program = sys.executable
     ready = b"the hub listens"
     url = ""
