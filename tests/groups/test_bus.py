@@ -185,7 +185,8 @@ async def test_a_process_that_hangs_is_given_up(hub):
                 await member.publish("t", each * (MIB // 8))
                 [delivery] = await member.receive(1)
                 assert delivery.data[:8] == each
-            assert hub.memory - before < 2 * BEHIND
+            if "asan" not in os.environ.get("LD_PRELOAD", ""):   # it holds back what was freed
+                assert hub.memory - before < 2 * BEHIND
             async with asyncio.timeout(PATIENCE):
                 while await member.link.read_notes("t"):
                     await asyncio.sleep(0.05)
