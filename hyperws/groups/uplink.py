@@ -275,7 +275,8 @@ class Uplink:
                 _, question = self.questions.popleft()
                 if not question.done():
                     question.set_result({})
-            await asyncio.shield(link.close())
+            with suppress(Lost):
+                await asyncio.shield(answer(link.close()))
 
     def deliver(self, delivery: Delivery) -> None:
         try:

@@ -389,3 +389,14 @@ async def test_topics_that_come_and_go_keep_nothing_from_being_healthy(serving, 
         await pair.away()
         await pair.back()
         coming.cancel()
+
+
+async def test_a_connection_that_does_not_close_is_left_to_itself(serving, broker, monkeypatch):
+    async def never_ends(link):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(MemoryLink, "close", never_ends)
+    monkeypatch.setattr(uplink_module, "ANSWER", 0.05)
+    async with Cuttable(serving, broker) as pair:
+        await pair.away()
+        await pair.back()
