@@ -268,15 +268,17 @@ class Uplink:
             self.healthy = False
             self.fail = None
             self.messages.disconnected()
-            for each in loops:
-                each.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
             while self.questions:
                 _, question = self.questions.popleft()
                 if not question.done():
                     question.set_result({})
-            with suppress(Lost):
-                await asyncio.shield(answer(link.close()))
+            for each in loops:
+                each.cancel()
+            try:
+                await asyncio.gather(*loops, return_exceptions=True)
+            finally:    # also where this is cancelled meanwhile
+                with suppress(Lost):
+                    await asyncio.shield(answer(link.close()))
 
     def deliver(self, delivery: Delivery) -> None:
         try:

@@ -400,3 +400,24 @@ async def test_a_connection_that_does_not_close_is_left_to_itself(serving, broke
     async with Cuttable(serving, broker) as pair:
         await pair.away()
         await pair.back()
+
+
+async def test_every_connection_is_closed_whenever_the_server_stops(serving, broker, monkeypatch):
+    connect, close, made, closed = broker.connect, MemoryLink.close, [], []
+
+    async def connects(origin, deliver, lost):
+        made.append(await connect(origin, deliver, lost))
+        return made[-1]
+
+    async def closes(link):
+        closed.append(link)
+        await close(link)
+
+    broker.connect = connects
+    monkeypatch.setattr(MemoryLink, "close", closes)
+    for count in range(12):     # turns between the end of the connection and that of the server
+        async with serving(room_server(backplane=broker)) as running:
+            broker.cut()
+            await turns(count)
+            await running.server._stop_publishing()
+        assert closed == made
