@@ -13,6 +13,7 @@ from hyperws.groups.nats_client import Client, Inbox, Message
 NANOSECONDS = 10**9
 STREAM_NAME_IN_USE = 10058
 STREAM_NOT_FOUND = 10059
+SUBJECTS_OVERLAP = 10065     # what a server also says of a stream that is just being made
 AT_ONCE = 256    # messages asked for in one request
 CONSUMER_IDLE_SECONDS = 10
 PROBES = 100
@@ -70,7 +71,7 @@ class JetStream:
         try:
             await self._ask(f"STREAM.CREATE.{name}", {"name": name, **settings})
         except JetStreamError as error:
-            if error.code != STREAM_NAME_IN_USE:    # another process was faster
+            if error.code not in (STREAM_NAME_IN_USE, SUBJECTS_OVERLAP):    # another process was faster
                 raise
 
     async def settings(self, name: str) -> dict[str, Any]:
