@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hyperws")
 
-SWEEP = 1.0             # seconds between two looks at what has become too old
+SWEEP = 10.0            # seconds between two looks at what has become too old
+SWEPT = 500             # topics that are looked at before others have their turn
 CONNECT = 5.0           # seconds that a server which starts waits for its backplane
 GOODBYE = 2.0           # seconds that one which stops leaves its last messages
 ORIGINS = 4096          # processes whose last numbers are remembered
@@ -112,13 +113,17 @@ class Relay:
         return self.uplink is None or self.uplink.healthy
 
     async def sweep(self) -> None:
-        """Forget what is too old."""
+        """Forget what is too old and nobody has asked for."""
         while True:
             await asyncio.sleep(SWEEP)
-            now = self.loop.time()
-            for topic, timeline in list(self.timelines.items()):
+            for at, (topic, timeline) in enumerate(list(self.timelines.items())):
+                if at % SWEPT == 0:
+                    await asyncio.sleep(0)
+                    now = self.loop.time()
                 timeline.expire(now)
-                if timeline.used < now - timeline.keep.seconds and not self.topics.count(topic):
+                if timeline.used >= now - timeline.keep.seconds or self.topics.count(topic):
+                    continue
+                if self.timelines.get(topic) is timeline:
                     del self.timelines[topic]
                     self.alone.pop(topic, None)
 

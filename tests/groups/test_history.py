@@ -6,6 +6,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from hyperws import ConfigurationError, UsageError
+from hyperws.groups import relay as relay_module
 from hyperws.groups.backplane import Keep
 from hyperws.groups.history import Rule, Rules, Timeline
 
@@ -149,3 +150,16 @@ def test_old_messages_are_forgotten():
     assert timeline.after(timeline.epoch, 4) is None
     assert [entry.offset for entry in timeline.after(timeline.epoch, 5)] == [6]
     assert [entry.message for entry in timeline.kept()] == ["y"]
+
+
+async def test_topics_that_nobody_uses_are_forgotten(serving, monkeypatch):
+    monkeypatch.setattr(relay_module, "SWEEP", 0.01)
+    server = room_server().history("short*", seconds=0.02).history("long")
+    async with serving(server) as running, await Client.connect(running) as client:
+        await client.subscribe("short 0")
+        for number in range(2000):
+            server.publish(f"short {number}", "x")
+        server.publish("long", "x")
+        while len(server._relay.timelines) > 2:
+            await asyncio.sleep(0.005)
+        assert set(server._relay.timelines) == {"short 0", "long"}
