@@ -26,17 +26,6 @@ class Rule(NamedTuple):
     keep: Keep
     wrap: Wrap | None
 
-    def wrapped(self, topic: str, message: Message, epoch: str, offset: int) -> Message | None:
-        """What subscribers get in place of a message; None where `wrap` fails, which is logged."""
-        if self.wrap is None:
-            return message
-        try:
-            return lasting(checked_message(self.wrap(topic, message, epoch, offset)))
-        except Exception as error:
-            text = "%r made nothing that can be sent of %s:%s"
-            logger.error(text, self.wrap, epoch, offset, exc_info=error)
-            return None
-
 
 class Rules:
     """Which topics are kept, by name or by the beginning of their names."""
@@ -77,10 +66,10 @@ def new_epoch() -> str:
 class Timeline:
     """The messages of one topic in their order, as far as this process has them."""
 
-    __slots__ = ("end", "entries", "epoch", "keep", "start", "used")
+    __slots__ = ("end", "entries", "epoch", "keep", "start", "used", "wrap")
 
-    def __init__(self, keep: Keep, now: float) -> None:
-        self.keep = keep
+    def __init__(self, rule: Rule, now: float) -> None:
+        self.keep, self.wrap = rule
         self.used = now
         """When something last happened here, by the loop's clock."""
         self.restart(new_epoch(), 0)
@@ -112,6 +101,17 @@ class Timeline:
             return None
         missed = [entry for entry in self.entries if entry.offset > offset]
         return None if any(entry.message is None for entry in missed) else missed
+
+    def wrapped(self, topic: str, message: Message, offset: int) -> tuple[Message | None, str]:
+        """What subscribers get in place of a message, and its id. None where `wrap` fails (it is logged)."""
+        id = f"{self.epoch}:{offset}"
+        if self.wrap is None:
+            return message, id
+        try:
+            return lasting(checked_message(self.wrap(topic, message, self.epoch, offset))), id
+        except Exception as error:
+            logger.error("%r made nothing that can be sent of %s", self.wrap, id, exc_info=error)
+            return None, id
 
 
 def parse_position(since: object) -> tuple[str, int]:

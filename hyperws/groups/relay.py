@@ -210,9 +210,9 @@ class Relay:
     def timeline(self, topic: str) -> Timeline:
         timeline = self.timelines.get(topic)
         if timeline is None:
-            keep = self.keep_of(topic)
-            assert keep is not None
-            timeline = self.timelines[topic] = Timeline(keep, self.loop.time())
+            rule = self.rules.find(topic)
+            assert rule is not None
+            timeline = self.timelines[topic] = Timeline(rule, self.loop.time())
         return timeline
 
     def keep_of(self, topic: str) -> Keep | None:
@@ -238,16 +238,11 @@ class Relay:
         compress: bool | None = None,
     ) -> int:
         """Give the latest message of a timeline to the subscribers here."""
-        wrapped, id = self.wrap(topic, message, timeline.epoch, timeline.end)
+        wrapped, id = timeline.wrapped(topic, message, timeline.end)
         if wrapped is None:
             self.report_gap(topic)
             return 0
         return self.topics.deliver(topic, wrapped, exclude, compress, id)
-
-    def wrap(self, topic: str, message: Message, epoch: str, offset: int) -> tuple[Message | None, str]:
-        rule = self.rules.find(topic)
-        assert rule is not None
-        return rule.wrapped(topic, message, epoch, offset), f"{epoch}:{offset}"
 
     def begin(self, subscription: Subscription, since: object) -> None:
         """Let a subscription begin with what it asks for."""
@@ -265,7 +260,7 @@ class Relay:
         past: list[tuple[Message, str]] = []
         for entry in entries or ():
             if entry.message is not None:
-                wrapped, id = self.wrap(topic, entry.message, timeline.epoch, entry.offset)
+                wrapped, id = timeline.wrapped(topic, entry.message, entry.offset)
                 if wrapped is None:
                     past, recovered = [], False
                     break

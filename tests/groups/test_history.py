@@ -135,7 +135,7 @@ def test_the_rule_of_a_topic_is_its_own_or_that_of_the_longest_beginning():
 
 
 def test_old_messages_are_forgotten():
-    timeline = Timeline(Keep(10, 5.0), now=0)
+    timeline = Timeline(Rule(Keep(10, 5.0), None), now=0)
     for offset in range(1, 5):
         timeline.add(offset, "x", float(offset))
     timeline.expire(7.5)
