@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from hyperws.groups.backplane import Keep, Publication
+from hyperws.groups.connecting import backplane_at
 
 STRANGE = [
     "", " ", "*", ">", "?", "[a]", "a", "a.b", "a.*", "a.>", ".a", "a.", "a..b", "a b", "A", "a:b", "{a}",
@@ -64,6 +65,17 @@ class Member:
 
 
 @pytest.mark.any_driver
+@asynccontextmanager
+async def connected(url):
+    """A member that is connected to the backplane at this URL."""
+    member = Member("a")
+    await member.connect(backplane_at(url))
+    try:
+        yield member
+    finally:
+        await member.link.close()
+
+
 class LinkContract:
     """Tests that a link of `self.backplane()` to `self.broker` has to pass."""
 

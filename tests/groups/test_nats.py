@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -20,7 +19,7 @@ from hyperws.groups.nats_streams import JetStreamError
 from hyperws.groups.nats_subscription import Subscription
 
 from .brokers import NatsServer
-from .contract import LONG, PATIENCE, LinkContract, Member, calls, check_chain
+from .contract import LONG, PATIENCE, LinkContract, Member, calls, check_chain, connected
 
 pytestmark = pytest.mark.any_driver
 
@@ -224,34 +223,8 @@ async def stored(link, keep):
     return info["state"]["messages"] > 0
 
 
-@pytest.fixture
-def started(tmp_path):
-    """Starts brokers that are killed in the end."""
-    brokers = []
-
-    def start(*options, **more):
-        folder = tmp_path / str(len(brokers))
-        folder.mkdir()
-        brokers.append(NatsServer(folder, *options, **more))
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.kill()
-
-
-@asynccontextmanager
-async def connected(url):
-    member = Member("a")
-    await member.connect(backplane_at(url))
-    try:
-        yield member
-    finally:
-        await member.link.close()
-
-
 async def test_nothing_is_lost_where_the_store_is_there_again(started):
-    broker = started("-js", lasting=True)
+    broker = started(NatsServer, "-js", lasting=True)
     async with connected(broker.url) as a:
         sent = [a.publication("t", b"%d" % each, KEPT) for each in range(50)]
         await a.link.publish(sent)
@@ -266,7 +239,7 @@ async def test_nothing_is_lost_where_the_store_is_there_again(started):
 
 
 async def test_an_empty_store_begins_a_new_epoch(started):
-    broker = started("-js")
+    broker = started(NatsServer, "-js")
     async with connected(broker.url) as a:
         sent = [a.publication("t", b"1", KEPT)]
         await a.link.publish(sent)
@@ -281,7 +254,7 @@ async def test_an_empty_store_begins_a_new_epoch(started):
 
 
 async def test_without_jetstream(started):
-    broker = started()
+    broker = started(NatsServer)
     async with connected(broker.url) as a:
         await a.link.subscribe(["t"])
         await a.publish("t", b"plain")
@@ -306,7 +279,7 @@ async def check(url):
 
 async def test_a_password(started):
     word, coded = "p/w?#@%:word", "p%2Fw%3F%23%40%25%3Aword"
-    broker = started("-js", "--user", "u@", "--pass", word)
+    broker = started(NatsServer, "-js", "--user", "u@", "--pass", word)
     host = broker.url.removeprefix("nats://")
     await check(f"nats://u%40:{coded}@{host}")
     for wrong in "", ":wrong@", f"nobody:{coded}@", "u%40:@", f"{coded}@":
@@ -316,7 +289,7 @@ async def test_a_password(started):
 
 
 async def test_a_token(started):
-    broker = started("-js", "--auth", "to:ken")
+    broker = started(NatsServer, "-js", "--auth", "to:ken")
     host = broker.url.removeprefix("nats://")
     await check(f"nats://to%3Aken@{host}")
 
@@ -325,7 +298,7 @@ async def test_what_is_not_permitted_is_a_loss(started, tmp_path):
     settings = tmp_path / "settings"
     denied = 'permissions: { subscribe: { deny: "*.topic.>" } }'
     settings.write_text(f"authorization {{ users = [{{ user: u, password: p, {denied} }}] }}")
-    broker = started("-c", str(settings))
+    broker = started(NatsServer, "-c", str(settings))
     async with connected(broker.url.replace("//", "//u:p@")) as a:
         with pytest.raises(Exception, match=r"(?i)permissions"):
             await a.link.subscribe(["t"])
@@ -333,8 +306,8 @@ async def test_what_is_not_permitted_is_a_loss(started, tmp_path):
 
 
 async def test_several_servers(started):
-    broker = started("-js")
-    dead = started("-js")
+    broker = started(NatsServer, "-js")
+    dead = started(NatsServer, "-js")
     dead.kill()
     hosts = [each.url.removeprefix("nats://") for each in (dead, broker)]
     for _ in range(4):    # their order is left to chance
@@ -349,7 +322,7 @@ async def test_tls(started, tmp_path, certificate, authority):
     chain, key = certificate
     trusted = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(trusted)
-    broker = started("-js", "--tls", "--tlscert", str(chain), "--tlskey", str(key))
+    broker = started(NatsServer, "-js", "--tls", "--tlscert", str(chain), "--tlskey", str(key))
     url = broker.url.replace("nats", "tls")
     await check(f"{url}?ssl_ca_certs={trusted}")
     with pytest.raises(Exception, match=r"(?i)certificate"):
@@ -357,7 +330,7 @@ async def test_tls(started, tmp_path, certificate, authority):
 
 
 async def test_a_password_for_tls_is_not_told_without(started):
-    broker = started("-js", "-DV", "--user", "u", "--pass", "p")
+    broker = started(NatsServer, "-js", "-DV", "--user", "u", "--pass", "p")
     with pytest.raises(ConnectionError, match="tls://"):
         await check(broker.url.replace("nats://", "tls://u:p@"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 from redis import exceptions
@@ -16,7 +15,7 @@ from hyperws.groups.redis import Redis
 from hyperws.groups.redis_scripts import KEEP
 
 from .brokers import RedisServer
-from .contract import LONG, LinkContract, Member, check_chain
+from .contract import LONG, LinkContract, Member, check_chain, connected
 
 pytestmark = pytest.mark.any_driver
 
@@ -170,36 +169,10 @@ class TestRedis(LinkContract):
             assert len(a.losses) == 1
 
 
-@pytest.fixture
-def started(tmp_path):
-    """Starts brokers that are killed in the end."""
-    brokers = []
-
-    def start(*options, **more):
-        folder = tmp_path / str(len(brokers))
-        folder.mkdir()
-        brokers.append(RedisServer(folder, *options, **more))
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.kill()
-
-
-@asynccontextmanager
-async def connected(url):
-    member = Member("a")
-    await member.connect(backplane_at(url))
-    try:
-        yield member
-    finally:
-        await member.link.close()
-
-
 # what becomes of epochs when Redis is started again
 
 async def test_nothing_is_lost_where_everything_is_logged(started):
-    broker = started(lasting=True)
+    broker = started(RedisServer, lasting=True)
     async with connected(broker.url) as a:
         sent = [a.publication("t", b"%d" % each, KEPT) for each in range(5)]
         await a.link.publish(sent)
@@ -214,7 +187,7 @@ async def test_nothing_is_lost_where_everything_is_logged(started):
 
 
 async def test_a_snapshot_begins_a_new_epoch(started):
-    broker = started("--save", "3600 1")
+    broker = started(RedisServer, "--save", "3600 1")
     async with connected(broker.url) as a:
         await a.publish("t", b"1", b"2", keep=KEPT)
         await a.link.execute([(b"SAVE",)])
@@ -234,7 +207,7 @@ async def test_a_snapshot_begins_a_new_epoch(started):
 
 
 async def test_an_empty_start_begins_a_new_epoch(started):
-    broker = started()
+    broker = started(RedisServer)
     async with connected(broker.url) as a:
         sent = [a.publication("t", b"1", KEPT)]
         await a.link.publish(sent)
@@ -250,8 +223,8 @@ async def test_an_empty_start_begins_a_new_epoch(started):
 
 @pytest.mark.parametrize("lasting", [True, False])
 async def test_a_replica_begins_a_new_epoch_when_it_is_promoted(started, lasting):
-    primary = started("--repl-diskless-sync-delay", "0", lasting=lasting)
-    replica = started("--replicaof", f"127.0.0.1 {primary.port}", lasting=lasting)
+    primary = started(RedisServer, "--repl-diskless-sync-delay", "0", lasting=lasting)
+    replica = started(RedisServer, "--replicaof", f"127.0.0.1 {primary.port}", lasting=lasting)
     with pytest.raises(ConnectionError, match="replica"):
         async with connected(replica.url):
             pass
@@ -271,7 +244,7 @@ async def test_a_replica_begins_a_new_epoch_when_it_is_promoted(started, lasting
 
 
 async def test_links_agree_on_the_epoch_whatever_they_saw_when_they_were_made(started):
-    broker = started("--save", "3600 1")
+    broker = started(RedisServer, "--save", "3600 1")
     async with connected(broker.url) as a:
         await a.link.execute([(b"SAVE",)])
         broker.kill()
@@ -298,7 +271,7 @@ async def check(url):
 
 async def test_a_password(started):
     word, coded = "p/w?#@%:word", "p%2Fw%3F%23%40%25%3Aword"
-    broker = started("--requirepass", word)
+    broker = started(RedisServer, "--requirepass", word)
     host = broker.url.removeprefix("redis://")
     await check(f"redis://:{coded}@{host}")
     await check(f"redis://default:{coded}@{host}/1")
@@ -309,7 +282,7 @@ async def test_a_password(started):
 
 
 async def test_a_unix_socket(started):
-    broker = started("--unixsocket", "socket")
+    broker = started(RedisServer, "--unixsocket", "socket")
     await check(f"unix://{broker.folder / 'socket'}?db=3&prefix=x")
 
 
@@ -318,7 +291,7 @@ async def test_tls(started, tmp_path, certificate, authority):
     trusted = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(trusted)
     broker = started(
-        "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
+        RedisServer, "--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no",
         "--tls-cert-file", str(chain), "--tls-key-file", str(key), "--tls-ca-cert-file", str(trusted),
     )
     url = broker.url.replace("redis", "rediss")

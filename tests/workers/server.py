@@ -1,4 +1,4 @@
-"""A server for test_workers.py, as a process of its own that starts others.
+"""A server for the tests of workers, as a process of its own that starts others.
 
 Its argument is the options of the server, in JSON; "certificate" is the files for `tls`. On stdout it tells
 its address once, as JSON.
