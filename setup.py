@@ -30,6 +30,7 @@ MODULES = {
     "inbox": [],
     "message_writer": [],
     "poll": [],
+    "listener": [],
     "portable": [],
     "request_reader": [],
     "timers": ["wheel"],

@@ -43,11 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="serve the example applications, to be seen in a browser")
     demo.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     demo.add_argument("--port", type=int, default=60000, help="the port, 0 for any free one (%(default)s)")
+    demo.add_argument("--workers", type=int, default=1, help="the number of processes (%(default)s)")
+    demo.add_argument("--backplane", metavar="URL", help="a broker, such as redis://127.0.0.1")
+    demo.add_argument("--data", metavar="FOLDER", help="where documents are kept (in the user's data)")
     options = parser.parse_args(arguments)
     try:
         if options.command == "run":
             return run_application(options.target, options.workers, options.host, options.port)
-        return run_demo(options.host, options.port)
+        return run_demo(options)
     except HyperwsError as error:
         print(f"hyperws: {error}", file=sys.stderr)
         return 1
@@ -84,10 +87,15 @@ def make_server(
     return server
 
 
-def run_demo(host: str, port: int) -> int:
-    from hyperws.demo import create_server
-
-    server = create_server(host, port)
+def run_demo(options: argparse.Namespace) -> int:
+    try:
+        from hyperws.demo import create_server
+    except ImportError as error:
+        raise ConfigurationError(str(error)) from None
+    server = create_server(options.host, options.port, options.data)
+    server.workers(options.workers)
+    if options.backplane is not None:
+        server.backplane(options.backplane)
 
     def announce() -> None:
         host, port = server.address

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hyperws._core.context import publish
+from hyperws._core.listener import Listener
 from hyperws._core.topics import Topics
 from hyperws.application import Application
 from hyperws.checks import is_int
@@ -36,6 +39,7 @@ class Publisher(Routable):
         self._rules = Rules()
         self._relay: Relay | None = None
         self._mailbox: Mailbox | None = None
+        self._notify: Callable[..., None] | None = None
 
     def history(
         self, topic: str, *, messages: int = 100, seconds: float = 300.0, wrap: Wrap | None = None
@@ -83,6 +87,29 @@ class Publisher(Routable):
             raise UsageError(f"exclude takes a Context, not {type(exclude).__name__}")
         return publish(self.topics, topic, message, exclude, compress, local)
 
+    def subscribe(
+        self,
+        topic: str,
+        function: Callable[[Any], Awaitable[None] | None],
+        since: tuple[str, int] | str | None = None,
+    ) -> Listener:
+        """Call `function(message)` with what is published to `topic`, in this process or another one, until
+        the result's `close()`. It is one of the topic's subscribers, and gets what they get.
+
+        The server must run: call this in `on_startup` or later. `since` is as in `Context.subscribe`. What
+        the function raises is logged. Raises UsageError for what makes no sense.
+        """
+        if self._relay is None or self._notify is None:
+            raise UsageError("only a server that runs can subscribe: do it in a function for on_startup")
+        if not callable(function) or not takes(function, 1):
+            raise UsageError(
+                f"subscribe takes a function that is called as function(message), not {function!r}"
+            )
+        self._relay.check_subscription(topic, since, None)
+        listener = Listener(self.topics, topic, partial(self._notify, (function,)))
+        self._relay.subscribed(listener.subscription, since, None, None)
+        return listener
+
     async def members(self, topic: str) -> list[Member]:
         """The members of a topic, in all processes: who has subscribed with `member=...`.
 
@@ -124,6 +151,7 @@ class Publisher(Routable):
             app.notify(getattr(self.hooks, event), *arguments)
 
         loop = asyncio.get_running_loop()
+        self._notify = app.notify
         self._mailbox = Mailbox(self.topics, loop)
         self.topics.attach(loop, self._mailbox.publish)
         self._relay = Relay(self.topics, self._rules, self._backplane, notify)
@@ -132,6 +160,7 @@ class Publisher(Routable):
     async def _stop_publishing(self) -> None:
         if self._mailbox is not None:
             self._mailbox.close()
+        self.topics.leave_everyone()    # connections have left; functions of the application have not
         if self._relay is not None:
             relay, self._relay = self._relay, None
             await relay.close()

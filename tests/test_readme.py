@@ -1,5 +1,6 @@
 """The examples of the README and the guide run as they stand, but for the port; the links lead somewhere."""
 
+import json
 import re
 import subprocess
 import sys
@@ -22,8 +23,8 @@ def code_in(page):
 
 
 EXAMPLES = code_in(README)
-GUIDE_TO_HTTP, GUIDE_TO_GROUPS = (
-    "\n\n".join(code_in(TOP / "docs" / name)) for name in ("http.md", "groups.md")
+GUIDE_TO_HTTP, GUIDE_TO_GROUPS, GUIDE_TO_BROWSERS = (
+    "\n\n".join(code_in(TOP / "docs" / name)) for name in ("http.md", "groups.md", "browser.md")
 )
 
 
@@ -128,6 +129,21 @@ def test_the_guide_to_groups_is_one_program():
                 assert bob.recv() == '[{"user": "ann"}, {"user": "bob"}]'
                 assert ann.recv() == "bob is here"
             assert ann.recv() == "bob has left"
+
+
+def test_the_guide_to_browsers():
+    with running(GUIDE_TO_BROWSERS) as port:
+        with urlopen(f"http://127.0.0.1:{port}/hyperws.js") as script:
+            assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+            assert b"export function connect(" in script.read()
+        with connect(f"ws://127.0.0.1:{port}/news") as news:
+            news.send('{"type": "ping"}')
+            assert json.loads(news.recv()) == {"type": "pong"}
+            for since, recovered in (None, None), ("a:1", False):
+                news.send(json.dumps({"type": "subscribe", "topic": f"news:{recovered}", "since": since}))
+                told = json.loads(news.recv())
+                assert told["recovered"] is recovered
+                assert told["at"].endswith(":0")
 
 
 @pytest.mark.parametrize(

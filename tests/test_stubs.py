@@ -13,7 +13,7 @@ import pytest
 
 import hyperws
 
-from .test_readme import GUIDE_TO_GROUPS, GUIDE_TO_HTTP
+from .test_readme import GUIDE_TO_BROWSERS, GUIDE_TO_GROUPS, GUIDE_TO_HTTP
 
 pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
 
@@ -123,7 +123,7 @@ def test_stubs_match_the_compiled_core(tmp_path):
 
 @pytest.mark.parametrize(
     "code",
-    [CHAT, SEED, TASKS, GUIDE_TO_HTTP, GUIDE_TO_GROUPS],
+    [CHAT, SEED, TASKS, GUIDE_TO_HTTP, GUIDE_TO_GROUPS, GUIDE_TO_BROWSERS],
     ids=["chat", "seed", "tasks", "http", "groups"],
 )
 def test_strict_mypy_accepts_code_of_users(tmp_path, code):

@@ -14,6 +14,7 @@ Each module may import those above it, never those below:
     message_writer    messages to frames (no I/O)
     event_writer      messages to Server-Sent Events (no I/O)
     poll        a subscriber that takes one message
+    listener    a subscriber that is a function
     connection  one socket's bytes, flow control and deadlines; what a driver must provide
     inbox       the receive queue of one WebSocket or request body
     request_reader    HTTP requests on a connection

@@ -1,6 +1,13 @@
 """A subscriber that takes one message: what a long poll waits on."""
 
-from hyperws._core.topics cimport Subscriber
+from hyperws._core.topics cimport Subscriber, Writer
+
+
+cdef class PlainWriter(Writer):
+    pass
+
+
+cdef PlainWriter PLAIN      # keeps messages as they are
 
 
 cdef class Poll(Subscriber):

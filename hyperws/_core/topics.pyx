@@ -208,6 +208,13 @@ cdef class Topics:
             self.relay.closed(topic)
         return 0
 
+    def leave_everyone(self):
+        """Nobody subscribes to anything any more."""
+        cdef Subscriber subscriber
+        for members in list(self.members.values()):
+            for subscriber in list(members):
+                subscriber.leave_all()
+
     cdef Py_ssize_t publish(
         self, str topic, object message, Subscriber exclude, object compress, bint local
     ) except -1:

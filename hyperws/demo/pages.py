@@ -1,27 +1,37 @@
-"""The page: every file in static/ at a route of its own, ``index.html`` at ``/``.
+"""Pages: the front page, what all pages share, and the folder `page/` of each application.
 
-A path is never turned into a file name: nothing but these files can be asked for.
+A path is never turned into a file name but by `Server.static`: nothing but the files in these folders can be
+asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
-from hyperws import Context, Server
+from hyperws import Context, Server, browser
+
+HERE = Path(__file__).parent
+POLICY = "default-src 'self'; object-src 'none'; frame-ancestors 'none'"
 
 
 def mount(server: Server) -> None:
-    for file in Path(__file__).with_name("static").iterdir():
-        path = "/" if file.name == "index.html" else f"/{file.name}"
-        server.route(path, page(file), methods=["GET", "HEAD"], websocket=False)
+    @server.response_middleware
+    def protect(ctx: Context) -> None:
+        """Whatever a visitor manages to slip in: no page runs it."""
+        ctx.set_response_header("content-security-policy", POLICY)
+        ctx.set_response_header("x-content-type-options", "nosniff")
+
+    browser.serve(server)
+    server.static("/shared", HERE / "shared")
+    show(server, "/", HERE / "front")
 
 
-def page(file: Path) -> Callable[[Context], Coroutine[Any, Any, None]]:
-    """The handler that answers with this one file."""
+def show(server: Server, pattern: str, folder: Path) -> None:
+    """Serve `page/index.html` in an application's folder at `pattern`, what lies beside it at /pages/NAME."""
+    page = folder / "page"
 
-    async def handler(ctx: Context) -> None:
-        await ctx.set_response_header("content-security-policy", "default-src 'self'").send_file(file)
+    async def index(ctx: Context) -> None:
+        await ctx.send_file(page / "index.html")
 
-    return handler
+    server.route(pattern, index, methods=["GET", "HEAD"], websocket=False)
+    server.static(f"/pages/{folder.name}", page)

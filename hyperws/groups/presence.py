@@ -126,7 +126,7 @@ class Presence:
         self.doubt_until: float | None = None
         """The broker may have lost notes that are being written again."""
 
-    def join(self, subscription: Subscription, data: Any, context: Context) -> None:
+    def join(self, subscription: Subscription, data: Any, context: Context | None) -> None:
         """Make a subscriber a member, or change what is known of it."""
         before: Member | None = subscription.member
         if before is None:

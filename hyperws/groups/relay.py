@@ -185,7 +185,9 @@ class Relay:
         if member is not None:
             checked_data(member)
 
-    def subscribed(self, subscription: Subscription, since: object, member: object, context: Context) -> None:
+    def subscribed(
+        self, subscription: Subscription, since: object, member: object, context: Context | None
+    ) -> None:
         topic = subscription.topic
         if self.rules.find(topic) is not None and not subscription.is_waiting and not subscription.epoch:
             if self.uplink is None or (topic in self.timelines and topic not in self.early):

@@ -1,19 +1,33 @@
-"""The demo as a user starts it: a process of its own, which tells its address once it is listening."""
+"""The demo as a user starts it, in a process of its own, and browsers that look at it."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 STARTS_WITHIN = 20  # seconds
 STOPS_WITHIN = 10
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
 
 
 @dataclass
@@ -35,8 +49,9 @@ class Demo:
 
 
 @contextmanager
-def running_demo(port: int = 0) -> Iterator[Demo]:
-    command = [sys.executable, "-m", "hyperws", "demo", "--port", str(port)]
+def running_demo(folder: Any, *options: str, port: int = 0) -> Iterator[Demo]:
+    """`hyperws demo` with its data in a folder, and more options."""
+    command = [sys.executable, "-m", "hyperws", "demo", "--port", str(port), "--data", str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         watchdog = threading.Timer(STARTS_WITHIN, process.kill)  # readline() itself knows no timeout
         watchdog.start()
@@ -58,6 +73,75 @@ def running_demo(port: int = 0) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
-    with running_demo() as demo:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("data")) as demo:
         yield demo
+
+
+# --- browsers
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for a module, not for longer: as long as Playwright runs, asyncio.run() refuses to."""
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python package")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium or Chrome on the PATH")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visitors:
+    """Pages of the demo, each of a visitor of its own, and all that should not happen on them."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.contexts: list[Any] = []
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self.expected_hosts: set[str] = set()
+
+    def visit(
+        self, demo: Demo, path: str, *, name: str | None = None, wait: bool = True, **settings: Any
+    ) -> Any:
+        """A page that is connected, in a browser context of its own; `name` is what the visitor is called."""
+        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
+        context.set_default_timeout(10_000)
+        self.contexts.append(context)
+        if name is not None:
+            context.add_init_script(f"localStorage.name ??= {name!r}")
+        page = context.new_page()
+        self.expected_hosts.add(demo.host)
+        page.on("console", self.note)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
+        page.goto(demo.url + path.lstrip("/"))
+        if wait:
+            wait_for_state(page, "open")
+        return page
+
+    def note(self, message: Any) -> None:
+        if "WebSocket connection to" not in message.text and "ERR_CONNECTION_REFUSED" not in message.text:
+            self.complaints.append(f"{message.type}: {message.text}")  # but for servers that were ended
+
+    def close(self) -> None:
+        for context in self.contexts:
+            context.close()
+
+
+def wait_for_state(page: Any, state: str) -> None:
+    """Wait until the page shows that its connection is so."""
+    page.wait_for_selector(f"body[data-state={state}]")
+
+
+@pytest.fixture
+def visitors(browser: Any) -> Iterator[Visitors]:
+    """Afterwards, nothing was complained about, and no other host was asked for anything."""
+    visitors = Visitors(browser)
+    yield visitors
+    visitors.close()
+    assert visitors.complaints == []
+    assert visitors.hosts <= visitors.expected_hosts

@@ -1,0 +1,85 @@
+"""What visitors send: read and checked by msgspec, refused in words, and no more of it than is allowed.
+
+All applications but the echo speak JSON: objects with a "type". Whatever can't be read, is not allowed or
+comes too fast is answered by {"type": "error", "text": "what is wrong with it"}, and {"type": "ping"} by
+{"type": "pong"}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Any, TypeVar, Union
+
+from hyperws import Context
+
+try:
+    import msgspec
+except ImportError:
+    raise ImportError("the demo needs msgspec: pip install 'hyperws[demo]'") from None
+
+
+class Incoming(msgspec.Struct, tag_field="type", tag=str.lower, forbid_unknown_fields=True):
+    """A message from a visitor: a subclass `Move` is {"type": "move", ...its fields}."""
+
+
+class Ping(Incoming):
+    pass
+
+
+Kind = TypeVar("Kind", bound=Incoming)
+
+
+class Refused(Exception):
+    """What a visitor wants is not to be had; the text says why."""
+
+
+class Rate:
+    """Allows so many things a second, and `burst` of them at once."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self.per_second = per_second
+        self.burst = burst
+        self.left = burst
+        self.looked = monotonic()
+
+    def wait(self) -> float:
+        """Take one. Returns 0.0, or the seconds after which there would be one."""
+        now = monotonic()
+        self.left = min(self.burst, self.left + (now - self.looked) * self.per_second)
+        self.looked = now
+        if self.left < 1:
+            return (1 - self.left) / self.per_second
+        self.left -= 1
+        return 0.0
+
+
+def message(type: str, /, **fields: Any) -> str:
+    """A message to visitors."""
+    return msgspec.json.encode({"type": type, **fields}).decode()
+
+
+async def read(
+    ctx: Context, kinds: type[Kind] | tuple[type[Kind], ...], rate: Rate | None = None
+) -> AsyncIterator[Kind]:
+    """Yield the messages of these kinds that a visitor sends; answer all others.
+
+    By default 20 messages a second are allowed, 40 at once.
+    """
+    rate = rate or Rate(20, 40)
+    every = kinds if isinstance(kinds, tuple) else (kinds,)
+    decoder = msgspec.json.Decoder(Union[(*every, Ping)])
+    async for data in ctx:
+        try:
+            if wait := rate.wait():
+                raise Refused(f"Too fast: try again in {wait:.1f} seconds")
+            if isinstance(data, bytes):
+                raise Refused("Send text, not bytes")
+            got = decoder.decode(data)
+        except (Refused, msgspec.DecodeError, RecursionError) as error:
+            await ctx.send(message("error", text=str(error)))
+            continue
+        if isinstance(got, Ping):
+            await ctx.send(message("pong"))
+        else:
+            yield got

@@ -1,0 +1,34 @@
+// Who sits here: a name that may be changed and lasts, an id for this tab, a colour that follows from the name.
+
+const KINDS = ["Otter", "Heron", "Lynx", "Badger", "Falcon", "Marten", "Robin", "Beaver", "Ibex", "Swift"];
+const MANNERS = ["Quiet", "Brave", "Swift", "Merry", "Clever", "Gentle", "Bold", "Sunny", "Calm", "Keen"];
+const NAME = /^\S.{0,19}$/u; // as servers have it
+
+export const id = (sessionStorage.id ??= hex(crypto.getRandomValues(new Uint8Array(12))));
+export let name = usable(localStorage.name) ?? `${pick(MANNERS)} ${pick(KINDS)}`;
+rename(name);
+
+// Takes another name, at most 20 characters. Returns the one that is used from now on.
+export function rename(wanted) {
+  return (localStorage.name = name = usable(wanted) ?? name);
+}
+
+// A colour that is told apart from the page in light and dark, the same for a name everywhere.
+export function colourOf(text) {
+  let sum = 0;
+  for (const character of text) sum = (sum * 31 + character.codePointAt(0)) % 360;
+  return `light-dark(hsl(${sum} 70% 34%), hsl(${sum} 75% 72%))`;
+}
+
+function usable(text) {
+  const trimmed = text?.trim();
+  return trimmed && NAME.test(trimmed) ? trimmed : undefined;
+}
+
+function pick(words) {
+  return words[crypto.getRandomValues(new Uint32Array(1))[0] % words.length];
+}
+
+function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
