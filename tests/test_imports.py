@@ -148,7 +148,7 @@ def test_the_demo_imports_public_names_only():
             if is_within(module, "hyperws.demo"):
                 continue
             if module == "hyperws":
-                assert name in hyperws.__all__ or name == "demo", f"{path} imports {name}"
+                assert name in [*hyperws.__all__, "browser"], f"{path} imports {name}"
             assert not is_within(module, "hyperws") or module == "hyperws", f"{path} imports {module}"
 
 

@@ -124,7 +124,7 @@ def test_stubs_match_the_compiled_core(tmp_path):
 @pytest.mark.parametrize(
     "code",
     [CHAT, SEED, TASKS, GUIDE_TO_HTTP, GUIDE_TO_GROUPS, GUIDE_TO_BROWSERS],
-    ids=["chat", "seed", "tasks", "http", "groups"],
+    ids=["chat", "seed", "tasks", "http", "groups", "browser"],
 )
 def test_strict_mypy_accepts_code_of_users(tmp_path, code):
     (tmp_path / "user.py").write_text(code)
