@@ -34,6 +34,12 @@ class Refused(Exception):
     """What a visitor wants is not to be had; the text says why."""
 
 
+class Traffic:
+    """What visitors have sent to this process, for the dashboard."""
+
+    messages = 0
+
+
 class Rate:
     """Allows so many things a second, and `burst` of them at once."""
 
@@ -70,6 +76,7 @@ async def read(
     every = kinds if isinstance(kinds, tuple) else (kinds,)
     decoder = msgspec.json.Decoder(Union[(*every, Ping)])
     async for data in ctx:
+        Traffic.messages += 1
         try:
             if wait := rate.wait():
                 raise Refused(f"Too fast: try again in {wait:.1f} seconds")
