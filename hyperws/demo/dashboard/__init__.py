@@ -1,35 +1,131 @@
-"""A stream of live data, at /data: ten points a second until the client leaves.
+"""A live dashboard, at /data: the figures of the server process itself, by three ways side by side.
 
-The first message is a greeting in plain text; then {"timestamp": 1700000000.1, "value": 42.5, "sequence": 0}.
+Each process makes one feed, 60 points a second for as long as somebody looks and 10 seconds more:
+
+    {"type": "point", "topic": "dashboard", "at": "…", "pid": 4711, "n": 1, "t": 1234.567891, …}
+
+    n               counts the points of the process, without a gap
+    t               when it was made: seconds by a clock of the machine that only goes forward
+    late            milliseconds by which the event loop was late for this point
+    received        messages a second that visitors sent, to all applications but the echo
+    sent            points a second that this feed has delivered, to sockets and event streams
+    answers         HTTP responses a second, of all pages
+    sockets         WebSockets that are open, of all applications
+    streams         event streams that are open, of this one
+    memory          bytes of RAM (resident set), null where that can't be had
+    cpu             percent of one core
+
+Rates, and `cpu`, are those of the last second.
+
+By WebSocket, at /data. From the client:
+    {"type": "subscribe", "topic": "dashboard", "since": "…"}   points from now on; `since` is the last one's "at"
+    {"type": "unsubscribe", "topic": "dashboard"}
+    {"type": "clock", "sent": 1.5}          asks what time it is
+To the client: points, and
+    {"type": "subscribed", "topic": "dashboard", "at": "…", "recovered": true}   whether all since then came
+    {"type": "clock", "sent": 1.5, "now": 1234.5}
+    {"type": "error", "text": "what is wrong with the last message"}
+
+As an event stream, at /data/events: each point is an event. A client that comes back with Last-Event-ID (or
+?since=…) gets what it missed, or an event "lost" where that is too old.
+
+By polling, at /data/poll?since=…: {"recovered": true, "points": […]}, all that came after, and the last
+point alone where `since` is missing or too old.
+
+With --workers or a backplane, each process shows itself: three connections may show three processes, which
+is what `pid` is for. Who reads too slowly gets the newest point and finds a gap in `n`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import json
-import math
-import random
-import time
+import re
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, Literal
 
-from hyperws import Context, Server
+from msgspec import Meta, Raw
 
-INTERVAL = 0.1  # seconds between two points
+from hyperws import BadRequest, Context, Server
+
+from .. import messages, pages
+from .feed import Feed
+
+AT = r"[\w-]{1,64}:[0-9]{1,19}"
+
+
+class Subscribe(messages.Incoming):
+    topic: Literal["dashboard"]
+    since: Annotated[str, Meta(pattern=f"^{AT}$")] | None = None
+
+
+class Unsubscribe(messages.Incoming):
+    topic: Literal["dashboard"]
+
+
+class Clock(messages.Incoming):
+    sent: float
 
 
 def mount(server: Server) -> None:
-    server.route("/data", data, websocket=True)
+    feed = Feed(server)
+
+    async def socket(ctx: Context) -> None:
+        try:
+            async for got in messages.read(ctx, (Subscribe, Unsubscribe, Clock)):
+                await answer(ctx, feed, got)
+        finally:
+            feed.unwatch(ctx)
+
+    async def events(ctx: Context) -> None:
+        since = ctx.last_event_id or ctx.query.get("since")
+        feed.watch(ctx)
+        feed.streams += 1
+        try:
+            await ctx.send_event(None, retry=1000)
+            subscription = await ctx.subscribe(feed.topic, since=since, policy="latest")
+            if subscription.recovered is False:
+                await ctx.send_event("Some points are lost", event="lost")
+            await ctx.wait_closed()
+        finally:
+            feed.streams -= 1
+            feed.unwatch(ctx)
+
+    async def poll(ctx: Context) -> None:
+        since = ctx.query.get("since")
+        if since is not None and not re.fullmatch(AT, since):
+            raise BadRequest(400, 'since takes the "at" of a point.')
+        feed.look()
+        recovered, points = feed.after(since)
+        ctx.set_response_header("cache-control", "no-store")
+        await ctx.json({"recovered": recovered, "points": [Raw(point) for point in points]})
+
+    @server.on_ws_connected
+    def connected(ctx: Context) -> None:
+        feed.sockets += 1
+
+    @server.on_ws_closed
+    def closed(ctx: Context) -> None:
+        feed.sockets -= 1
+
+    @server.response_middleware
+    def answered(ctx: Context) -> None:
+        feed.answers += 1
+
+    server.route("/data", socket, websocket=True)
+    pages.show(server, "/data", Path(__file__).parent)
+    server.route("/data/events", events, methods=["GET"], websocket=False)
+    server.route("/data/poll", poll, methods=["GET"], websocket=False)
 
 
-async def data(ctx: Context) -> None:
-    await ctx.send("Connected to real-time data stream")
-    for sequence in itertools.count():  # ends when the client is gone: send() raises ConnectionClosed
-        now = time.time()
-        point = {"timestamp": round(now, 3), "value": round(measure(now), 2), "sequence": sequence}
-        await ctx.send(json.dumps(point))
-        await asyncio.sleep(INTERVAL)
-
-
-def measure(now: float) -> float:
-    """A value between 0 and 100. It depends on the time alone, but for noise: every client sees one curve."""
-    return 50 + 30 * math.sin(now / 5) + 14 * math.sin(now / 1.7) + random.uniform(-3, 3)
+async def answer(ctx: Context, feed: Feed, got: Subscribe | Unsubscribe | Clock) -> None:
+    if isinstance(got, Clock):
+        await ctx.send(messages.message("clock", sent=got.sent, now=monotonic()))
+    elif isinstance(got, Unsubscribe):
+        ctx.unsubscribe(feed.topic)
+        feed.unwatch(ctx)
+    else:
+        feed.watch(ctx)
+        subscription = await ctx.subscribe(feed.topic, since=got.since, policy="latest")
+        at = f"{subscription.epoch}:{subscription.offset}"
+        told = messages.message("subscribed", topic=got.topic, at=at, recovered=subscription.recovered)
+        await ctx.send(told)

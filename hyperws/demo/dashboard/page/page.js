@@ -1,106 +1,163 @@
-// Live data: draws the stream of the last seconds as a line that moves on with time, also while nothing arrives.
+// The dashboard. Points come in whenever they like; charts are drawn once a frame, figures are said four times
+// a second, and nothing happens in a page that nobody looks at.
 
-import { connect } from "./socket.js";
+import { showState } from "/shared/shell.js";
+import { Chart, element } from "./chart.js";
+import { clock, EventStream, Polling, Socket } from "./ways.js";
 
-const SPAN = 30_000; // ms shown
-const STALE = 1_000; // ms without a point after which the line breaks and the page says so
-const MARGIN = { top: 12, right: 16, bottom: 44, left: 52 };
-const VALUES = [0, 25, 50, 75, 100];
-const TIMES = [30, 20, 10, 0];
+const SAY = 250; // ms
+const CALM = 1_000; // ms between two frames for those who don't like motion
 
-const section = document.getElementById("data");
-const canvas = section.querySelector("canvas");
-const pen = canvas.getContext("2d");
-const points = []; // { at, value }, oldest first; `at` is the time of arrival, so clocks need not agree
+const period = document.getElementById("period");
+const trouble = document.getElementById("trouble");
+const socket = new Socket(showState, (text) => (trouble.textContent = text));
+const polling = new Polling();
+const ways = [socket, new EventStream(), polling];
 
-connect(section, "/data", {
-  onMessage(text) {
-    if (!text.startsWith("{")) return; // the greeting
-    const { timestamp, value, sequence } = JSON.parse(text);
-    const now = performance.now();
-    points.push({ at: now, value });
-    while (points[1]?.at < now - SPAN) points.shift(); // not in draw(), which rests while the page is hidden
-    canvas.dataset.sequence = sequence;
-    document.getElementById("data-value").textContent = value.toFixed(1);
-    document.getElementById("data-sequence").textContent = sequence;
-    document.getElementById("data-time").textContent = new Date(timestamp * 1000).toLocaleTimeString();
-  },
+const digits = (count) => (value) => value?.toFixed(count) ?? "–";
+const whole = digits(0);
+const tenths = digits(1);
+const megabytes = (bytes) => tenths(bytes && bytes / 1e6);
+const milliseconds = (seconds) => tenths(seconds && seconds * 1000);
+
+// --- charts
+
+const byWay = ways.map(({ name, feed }) => {
+  const chart = new Chart(document.getElementById("ways"), feed, {
+    title: name,
+    lines: [{ column: "late", label: "late by, ms", ink: "--accent" }],
+    least: 5,
+    show: tenths,
+  });
+  const state = element("p", "muted");
+  state.setAttribute("role", "status");
+  chart.element.append(state);
+  return { chart, state };
 });
 
-function draw() {
-  const now = performance.now();
-  showWarning(now);
+const ofProcess = [
+  {
+    title: "Messages a second",
+    lines: [
+      { column: "sent", label: "points sent", ink: "--accent" },
+      { column: "received", label: "from visitors", ink: "--wait" },
+    ],
+    least: 10,
+    show: whole,
+  },
+  {
+    title: "Connections",
+    lines: [
+      { column: "sockets", label: "sockets", ink: "--accent" },
+      { column: "streams", label: "streams", ink: "--wait" },
+    ],
+    least: 5,
+    show: whole,
+  },
+  { title: "CPU", lines: [{ column: "cpu", label: "% of a core", ink: "--accent" }], least: 10, show: tenths },
+  { title: "Memory", lines: [{ column: "memory", label: "MB", ink: "--accent" }], least: 10e6, show: megabytes },
+].map((options) => new Chart(document.getElementById("process"), socket.feed, options));
 
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const ratio = window.devicePixelRatio;
-  canvas.width = Math.round(width * ratio); // also clears
-  canvas.height = Math.round(height * ratio);
-  pen.scale(ratio, ratio);
+const charts = [...byWay.map(({ chart }) => chart), ...ofProcess];
 
-  const style = getComputedStyle(canvas);
-  const area = {
-    left: MARGIN.left,
-    top: MARGIN.top,
-    width: width - MARGIN.left - MARGIN.right,
-    height: height - MARGIN.top - MARGIN.bottom,
-  };
-  const x = (at) => area.left + area.width * (1 - (now - at) / SPAN);
-  const y = (value) => area.top + area.height * (1 - value / 100);
-  drawAxes(area, (secondsAgo) => x(now - secondsAgo * 1000), y, style);
-  drawLine(area, x, y, style);
-  requestAnimationFrame(draw);
+// --- figures
+
+const ROWS = [
+  ["Process", ({ last }) => last?.pid ?? "–"],
+  ["Point", ({ last }) => last?.n ?? "–"],
+  ["Event loop late by, ms", ({ last }) => tenths(last?.late)],
+  ["Messages from visitors, a second", ({ last }) => tenths(last?.received)],
+  ["Points sent, a second", ({ last }) => tenths(last?.sent)],
+  ["HTTP responses, a second", ({ last }) => tenths(last?.answers)],
+  ["WebSockets open", ({ last }) => whole(last?.sockets)],
+  ["Event streams open", ({ last }) => whole(last?.streams)],
+  ["CPU, % of a core", ({ last }) => tenths(last?.cpu)],
+  ["Memory, MB", ({ last }) => megabytes(last?.memory)],
+  ["Points here, a second", (feed, { points }) => whole(points)],
+  ["kB here, a second", (feed, { bytes }) => tenths(bytes / 1000)],
+  ["Latency, ms", (feed, { mean }) => milliseconds(mean)],
+  ["Longest latency, ms", (feed, { longest }) => milliseconds(longest)],
+  ["Points that never came", ({ missing }) => missing],
+];
+
+const table = document.querySelector("table");
+table.tHead.rows[0].append(...ways.map(({ name }) => heading("col", "number", name)));
+const cells = ROWS.map(([label]) => {
+  const values = ways.map(() => element("td", "number"));
+  const row = element("tr", "", heading("row", "", label), ...values);
+  table.tBodies[0].append(row);
+  return values;
+});
+
+function heading(scope, className, text) {
+  return Object.assign(element("th", className, text), { scope });
 }
 
-function showWarning(now) {
-  const { state } = section.dataset;
-  if (state === "connecting") return; // what was true before still is
-  const stale = now - (points.at(-1)?.at ?? 0) > STALE;
-  const words = state === "closed" ? "Disconnected" : stale ? "Stale: no new data" : "";
-  const warning = section.querySelector(".chart p");
-  if (warning.textContent !== words) warning.textContent = words;
-}
-
-function drawAxes(area, x, y, style) {
-  pen.font = `${style.fontSize} ${style.fontFamily}`;
-  pen.fillStyle = style.color;
-  pen.strokeStyle = style.getPropertyValue("--line");
-  pen.textBaseline = "middle";
-  pen.textAlign = "right";
-  for (const value of VALUES) {
-    pen.strokeRect(area.left, Math.round(y(value)) + 0.5, area.width, 0);
-    pen.fillText(value, area.left - 8, y(value));
-  }
-  pen.textAlign = "center";
-  for (const seconds of TIMES) pen.fillText(seconds || "now", x(seconds), area.top + area.height + 14);
-  pen.fillText("seconds ago", area.left + area.width / 2, area.top + area.height + 34);
-  pen.save();
-  pen.translate(10, area.top + area.height / 2);
-  pen.rotate(-Math.PI / 2);
-  pen.fillText("value", 0, 0);
-  pen.restore();
-}
-
-function drawLine(area, x, y, style) {
-  pen.strokeStyle = pen.fillStyle = style.getPropertyValue("--accent");
-  pen.lineWidth = 2;
-  pen.lineJoin = "round";
-  pen.save();
-  pen.beginPath();
-  pen.rect(area.left, 0, area.width, area.top + area.height);
-  pen.clip();
-  pen.beginPath();
-  points.forEach(({ at, value }, i) => {
-    if (i > 0 && at - points[i - 1].at < STALE) pen.lineTo(x(at), y(value));
-    else pen.moveTo(x(at), y(value));
+function say() {
+  const summaries = ways.map(({ feed }) => feed.summary());
+  ROWS.forEach(([, figure], row) => {
+    ways.forEach(({ feed }, column) => set(cells[row][column], String(figure(feed, summaries[column]))));
   });
-  pen.stroke();
-  pen.restore();
-
-  const last = points.at(-1);
-  if (!last || x(last.at) < area.left) return;
-  pen.beginPath();
-  pen.arc(x(last.at), y(last.value), 4, 0, 2 * Math.PI);
-  pen.fill();
+  for (const chart of charts) chart.say();
+  ways.forEach(({ feed }, index) => sayHow(feed, byWay[index].state));
+  const { error } = clock;
+  set(
+    document.getElementById("clock"),
+    error === undefined
+      ? "Latency is not known yet: the server's clock has to be asked first."
+      : `Latency is from the making of a point until it is here, by the server's clock. That is asked over the WebSocket once a second, and known to ±${(error * 1000).toFixed(1)} ms: half of the quickest way there and back.`,
+  );
 }
 
-draw();
+function sayHow({ last, missing, staleSince }, state) {
+  const lost = missing ? `, ${missing} points never came` : "";
+  const fresh = last ? `live: process ${last.pid}${lost}` : "nothing yet";
+  state.className = staleSince ? "error" : "muted";
+  set(state, staleSince ? `stale since ${staleSince.toLocaleTimeString()}${lost}` : fresh);
+}
+
+// Only what has changed is told to those who listen to a page.
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// --- while somebody looks
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+let frame = null;
+let saying = null;
+let drawn = 0;
+
+function draw(time) {
+  frame = requestAnimationFrame(draw);
+  if (calm.matches && time - drawn < CALM) return;
+  drawn = time;
+  for (const chart of charts) chart.draw();
+}
+
+function look() {
+  const paused = frame === null;
+  if (document.hidden === paused) return;
+  if (document.hidden) {
+    cancelAnimationFrame(frame);
+    clearInterval(saying);
+    frame = null;
+    for (const way of ways) way.stop();
+  } else {
+    frame = requestAnimationFrame(draw);
+    saying = setInterval(say, SAY);
+    for (const way of ways) {
+      way.feed.resume();
+      way.start();
+    }
+  }
+}
+
+function choosePeriod() {
+  polling.feed.period = Number(period.value) / 1000;
+}
+
+period.addEventListener("change", choosePeriod);
+document.addEventListener("visibilitychange", look);
+choosePeriod();
+look();
