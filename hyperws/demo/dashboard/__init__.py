@@ -18,11 +18,11 @@ Each process makes one feed, 60 points a second for as long as somebody looks an
 Rates, and `cpu`, are those of the last second.
 
 By WebSocket, at /data. From the client:
-    {"type": "subscribe", "topic": "dashboard", "since": "…"}   points from now on; `since` is the last one's "at"
+    {"type": "subscribe", "topic": "dashboard", "since": "…"}   since the point with that "at", or from now on
     {"type": "unsubscribe", "topic": "dashboard"}
-    {"type": "clock", "sent": 1.5}          asks what time it is
+    {"type": "clock", "sent": 1.5}                              asks what time it is
 To the client: points, and
-    {"type": "subscribed", "topic": "dashboard", "at": "…", "recovered": true}   whether all since then came
+    {"type": "subscribed", "topic": "dashboard", "at": "…", "recovered": true}     whether all since then came
     {"type": "clock", "sent": 1.5, "now": 1234.5}
     {"type": "error", "text": "what is wrong with the last message"}
 
@@ -117,13 +117,13 @@ def mount(server: Server) -> None:
     server.route("/data/poll", poll, methods=["GET"], websocket=False)
 
 
-async def answer(ctx: Context, feed: Feed, got: Subscribe | Unsubscribe | Clock) -> None:
+async def answer(ctx: Context, feed: Feed, got: messages.Incoming) -> None:
     if isinstance(got, Clock):
         await ctx.send(messages.message("clock", sent=got.sent, now=monotonic()))
     elif isinstance(got, Unsubscribe):
         ctx.unsubscribe(feed.topic)
         feed.unwatch(ctx)
-    else:
+    elif isinstance(got, Subscribe):
         feed.watch(ctx)
         subscription = await ctx.subscribe(feed.topic, since=got.since, policy="latest")
         at = f"{subscription.epoch}:{subscription.offset}"
