@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -478,7 +479,7 @@ def test_a_page_that_nobody_looks_at_rests(visitors: Visitors, demo: Demo) -> No
         wait_for(points, lambda point: point["sent"] < 90 and point["answers"] == 0)
         drawn = [page.evaluate(INK, chart) for chart in (*WAYS, "Memory")]
         said = page.inner_text("main")
-        take(points, 60)
+        assert {point["answers"] for point in take(points, 90)} == {0}
         assert [page.evaluate(INK, chart) for chart in (*WAYS, "Memory")] == drawn
         assert page.inner_text("main") == said
 
@@ -513,6 +514,35 @@ def test_it_heals_after_a_cut_and_misses_nothing(visitors: Visitors, demo: Demo)
     at = max(int(text) for text in figures(page, "Point"))
     wait_for_figures(page, "Point", f"Number(text) > {at}")
     assert figures(page, "Points that never came") == ["0", "0", "0"]
+
+
+def test_it_says_what_never_came(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, "/data")
+    wait_for_states(page, "live")
+
+    def lose_some(route: Any) -> None:
+        answer = route.fetch().json()
+        del answer["points"][3:5]
+        route.fulfill(json=answer)
+
+    page.route("**/data/poll*", lose_some)
+    page.get_by_role("status").filter(has_text=re.compile(r", \d+ points never came")).wait_for()
+    page.unroute_all(behavior="wait")
+    socket, stream, polling = map(int, figures(page, "Points that never came"))
+    assert (socket, stream) == (0, 0)
+    assert polling > 0
+
+
+def test_an_event_stream_that_is_refused_is_tried_again(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, "/data")
+    page.route("**/data/events*", lambda route: route.fulfill(status=503))
+    page.reload()
+    page.get_by_role("status").filter(has_text="stale since").wait_for()
+    page.unroute_all(behavior="wait")
+    wait_for_states(page, "live")
+    assert visitors.complaints
+    assert all("503" in complaint for complaint in visitors.complaints)
+    visitors.complaints.clear()
 
 
 def test_it_goes_on_with_another_server(visitors: Visitors, tmp_path: Any) -> None:
