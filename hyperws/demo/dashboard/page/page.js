@@ -39,8 +39,8 @@ const ofProcess = [
   {
     title: "Messages a second",
     lines: [
-      { column: "sent", label: "points sent", ink: "--accent" },
-      { column: "received", label: "from visitors", ink: "--wait" },
+      { column: "sent", label: "sent", ink: "--accent" },
+      { column: "received", label: "received", ink: "--wait" },
     ],
     least: 10,
     show: whole,
@@ -66,7 +66,7 @@ const ROWS = [
   ["Process", ({ last }) => last?.pid ?? "–"],
   ["Point", ({ last }) => last?.n ?? "–"],
   ["Event loop late by, ms", ({ last }) => tenths(last?.late)],
-  ["Messages from visitors, a second", ({ last }) => tenths(last?.received)],
+  ["Messages received, a second", ({ last }) => tenths(last?.received)],
   ["Points sent, a second", ({ last }) => tenths(last?.sent)],
   ["HTTP responses, a second", ({ last }) => tenths(last?.answers)],
   ["WebSockets open", ({ last }) => whole(last?.sockets)],
@@ -105,7 +105,7 @@ function say() {
     document.getElementById("clock"),
     error === undefined
       ? "Latency is not known yet: the server's clock has to be asked first."
-      : `Latency is from the making of a point until it is here, by the server's clock. That is asked over the WebSocket once a second, and known to ±${(error * 1000).toFixed(1)} ms: half of the quickest way there and back.`,
+      : `Latency is from the making of a point until it is here, by the server's clock. That is asked over the WebSocket once a second, and known to ±${(error * 1000).toFixed(1)} ms: half of the quickest way there and back. Points of another process than the socket's are by another clock.`,
   );
 }
 

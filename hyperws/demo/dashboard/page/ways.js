@@ -83,7 +83,8 @@ export class EventStream extends Way {
   }
 
   // The browser comes back by itself, and tells the last event's id; but not where it was refused, and it
-  // does not notice a stream that is dead but not closed.
+  // does not notice a stream that is dead but not closed. Pages that rest must let go of theirs, as all of them
+  // together may have six connections to a server.
   start() {
     this.stop();
     this.#source = new EventSource(`/data/events${this.query}`);
