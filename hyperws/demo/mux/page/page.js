@@ -1,0 +1,95 @@
+// Multiplexed protocol: several requests in flight on one socket, each answered by its id.
+
+import { connect } from "/hyperws.js";
+import { addLine } from "/shared/log.js";
+import { showState } from "/shared/shell.js";
+import { Requests } from "./requests.js";
+
+const byId = (id) => document.getElementById(id);
+const requests = new Requests(byId("requests"));
+let you = null;
+let lastId = 0;
+
+const connection = connect("/mux", {
+  onstate(connection) {
+    showState(connection);
+    if (connection.state !== "open") requests.lost();
+    showInFlight();
+  },
+  onmessage(message) {
+    if (message.type === "welcome") {
+      you = message.client_id;
+      byId("you").textContent = you;
+    } else if (message.type === "chat") {
+      addLine(byId("chat"), message.client_id === you ? "own" : "other", message.content, { before: message.client_id });
+    } else if (!requests.answered(message) && message.type === "error") {
+      refuse(`${message.text} (an answer without an id)`);
+    }
+    showInFlight();
+  },
+});
+
+function showInFlight() {
+  const count = String(requests.inFlight);
+  if (byId("in-flight").textContent !== count) byId("in-flight").textContent = count;
+}
+
+function refuse(text) {
+  byId("refusal").textContent = text;
+}
+
+// --- what is asked for
+
+function ask({ type, ...fields }) {
+  send({ type, id: ++lastId, ...fields });
+}
+
+function send(request) {
+  if (connection.send(request)) requests.sent(request);
+  showInFlight();
+}
+
+for (const button of document.querySelectorAll("[data-request]")) {
+  button.addEventListener("click", () => ask(JSON.parse(button.dataset.request)));
+}
+
+const seconds = byId("seconds");
+seconds.addEventListener("input", () => {
+  document.querySelector("output").textContent = `${Number(seconds.value).toFixed(1)} s`;
+});
+
+byId("wait-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask({ type: "command", command: "wait", seconds: Number(seconds.value) });
+});
+
+byId("all").addEventListener("click", () => {
+  for (const seconds of [1.5, 1, 0.5]) ask({ type: "command", command: "wait", seconds });
+  for (const command of ["status", "time", "memory"]) ask({ type: "command", command });
+  ask({ type: "ping" });
+});
+
+byId("chat-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask({ type: "chat", content: byId("content").value });
+  byId("content").value = "";
+});
+
+// It is sent as it stands, whatever it is. If it has an id, it is in the table.
+byId("raw-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = byId("raw").value;
+  refuse("");
+  if (!connection.send(text)) return;
+  const request = parse(text);
+  if (["string", "number"].includes(typeof request?.id)) requests.sent(request);
+  showInFlight();
+});
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
