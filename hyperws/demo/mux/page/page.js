@@ -3,7 +3,7 @@
 import { connect } from "/hyperws.js";
 import { addLine } from "/shared/log.js";
 import { showState } from "/shared/shell.js";
-import { Requests } from "./requests.js";
+import { Requests, written } from "./requests.js";
 
 const byId = (id) => document.getElementById(id);
 const requests = new Requests(byId("requests"));
@@ -22,8 +22,8 @@ const connection = connect("/mux", {
       byId("you").textContent = you;
     } else if (message.type === "chat") {
       addLine(byId("chat"), message.client_id === you ? "own" : "other", message.content, { before: message.client_id });
-    } else if (!requests.answered(message) && message.type === "error") {
-      refuse(`${message.text} (an answer without an id)`);
+    } else if (!requests.answered(message)) {
+      remark(message.text ?? written(message), message.type === "error");
     }
     showInFlight();
   },
@@ -34,8 +34,10 @@ function showInFlight() {
   if (byId("in-flight").textContent !== count) byId("in-flight").textContent = count;
 }
 
-function refuse(text) {
-  byId("refusal").textContent = text;
+// What there is to say about a request that has no id.
+function remark(text, isError = false) {
+  byId("remark").textContent = text;
+  byId("remark").classList.toggle("error", isError);
 }
 
 // --- what is asked for
@@ -55,7 +57,7 @@ for (const button of document.querySelectorAll("[data-request]")) {
 
 const seconds = byId("seconds");
 seconds.addEventListener("input", () => {
-  document.querySelector("output").textContent = `${Number(seconds.value).toFixed(1)} s`;
+  byId("chosen").textContent = Number(seconds.value).toFixed(1);
 });
 
 byId("wait-form").addEventListener("submit", (event) => {
@@ -75,14 +77,15 @@ byId("chat-form").addEventListener("submit", (event) => {
   byId("content").value = "";
 });
 
-// It is sent as it stands, whatever it is. If it has an id, it is in the table.
+// It is sent as it stands, whatever it is.
 byId("raw-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = byId("raw").value;
-  refuse("");
   if (!connection.send(text)) return;
   const request = parse(text);
-  if (["string", "number"].includes(typeof request?.id)) requests.sent(request);
+  const matchable = isId(request?.id);
+  if (matchable) requests.sent(request);
+  remark(matchable ? "" : "Sent. It has no id that an answer could be matched by.");
   showInFlight();
 });
 
@@ -92,4 +95,8 @@ function parse(text) {
   } catch {
     return null;
   }
+}
+
+function isId(id) {
+  return typeof id === "string" ? [...id].length <= 40 : Number.isSafeInteger(id) && id >= 0;
 }

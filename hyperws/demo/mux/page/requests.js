@@ -2,6 +2,11 @@
 
 const MOST_ROWS = 60;
 
+// JSON on one line that can be broken.
+export function written(value) {
+  return JSON.stringify(value, null, 1).replace(/\n */g, " ");
+}
+
 export class Requests {
   #body;
   #waiting = []; // { id, sentAt, row }, in the order in which they were sent
@@ -18,9 +23,9 @@ export class Requests {
   sent(request) {
     const row = this.#body.insertRow(0);
     row.className = "pending";
-    addCode(row, JSON.stringify(request.id));
-    addCode(row, JSON.stringify(request));
-    row.insertCell().textContent = "…";
+    addCode(row, written(request.id));
+    addCode(row, written(request));
+    row.insertCell().textContent = "waiting";
     row.insertCell().className = "number";
     this.#waiting.push({ id: request.id, sentAt: performance.now(), row });
     if (this.#body.rows.length > MOST_ROWS) this.#body.deleteRow(-1);
@@ -32,7 +37,7 @@ export class Requests {
     if (index < 0) return false;
     const [{ sentAt, row }] = this.#waiting.splice(index, 1);
     row.className = answer.type === "error" ? "failed" : "";
-    row.cells[2].replaceChildren(code(JSON.stringify(answer)));
+    row.cells[2].replaceChildren(code(written(answer)));
     row.cells[3].textContent = `${(performance.now() - sentAt).toFixed(1)} ms`;
     if (index > 0) row.cells[3].append(small(`overtook ${index}`)); // those that were sent before, and still wait
     return true;
