@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +22,20 @@ LIMIT = 1 << 20  # bytes of a message
 MARKUP = "<img src=x onerror=alert(1)>"
 PING = '{"type":"ping"}'
 
+KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nhost: demo\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: " + KEY + b"\r\n\r\n"
+)
+
 
 @contextmanager
 def client(demo: Demo) -> Iterator[ClientConnection]:
     """One who has been greeted."""
-    with connect(demo.socket("/ws"), proxy=None, open_timeout=TIMEOUT, max_size=None) as socket:
-        assert socket.request is not None
-        assert socket.recv(TIMEOUT) == socket.request.headers["Sec-WebSocket-Key"]
-        yield socket
+    with connect(demo.socket("/ws"), proxy=None, open_timeout=TIMEOUT) as echo:
+        assert echo.request is not None
+        assert echo.recv(TIMEOUT) == echo.request.headers["Sec-WebSocket-Key"]
+        yield echo
 
 
 TEXTS = ["hello", "Grüße, 世界 👋", MARKUP, PING, "\x00", "", "x" * LIMIT]
@@ -36,25 +44,25 @@ BYTES = [b"hello", b"\x00\xff", b"", b"x" * LIMIT]
 
 @pytest.mark.parametrize("message", [*TEXTS, *BYTES], ids=lambda one: f"{type(one).__name__}-{len(one)}")
 def test_each_message_comes_back_with_its_type(demo: Demo, message: str | bytes) -> None:
-    with client(demo) as socket:
+    with client(demo) as one:
         for _ in range(3):
-            socket.send(message)
-            assert socket.recv(TIMEOUT) == message
+            one.send(message)
+            assert one.recv(TIMEOUT) == message
 
 
 def test_messages_come_back_in_their_order(demo: Demo) -> None:
     messages = [f"message {i}" if i % 2 else f"message {i}".encode() for i in range(100)]
-    with client(demo) as socket:
+    with client(demo) as one:
         for message in messages:
-            socket.send(message)
-        assert [socket.recv(TIMEOUT) for _ in messages] == messages
+            one.send(message)
+        assert [one.recv(TIMEOUT) for _ in messages] == messages
 
 
 def test_a_message_that_is_too_long_closes_its_own_connection_alone(demo: Demo) -> None:
-    with client(demo) as socket, client(demo) as other:
-        socket.send(b"x" * (LIMIT + 1))
+    with client(demo) as one, client(demo) as other:
+        one.send(b"x" * (LIMIT + 1))
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(TIMEOUT)
+            one.recv(TIMEOUT)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009
         other.send("still here")
@@ -62,20 +70,37 @@ def test_a_message_that_is_too_long_closes_its_own_connection_alone(demo: Demo) 
 
 
 def test_who_sends_without_reading_waits_and_loses_nothing(demo: Demo) -> None:
-    messages = [bytes([i % 256]) * 65536 for i in range(300)]  # many times what the server keeps for a client
+    messages = [os.urandom(65536) for _ in range(400)]  # many times what the server keeps for a client
+    head = b"\x82\x7f" + (65536).to_bytes(8)  # of a binary message
+    masked_head = b"\x82\xff" + (65536).to_bytes(8) + bytes(4)  # of one whose mask is made of zeros
+    sent = 0
 
-    with client(demo) as socket, client(demo) as other:
+    def flood(raw: socket.socket) -> None:
+        nonlocal sent
+        for message in messages:
+            raw.sendall(masked_head + message)
+            sent += 1
 
-        def flood() -> None:
-            for message in messages:
-                socket.send(message)
-
-        flooding = threading.Thread(target=flood, daemon=True)
+    with (
+        socket.create_connection(("127.0.0.1", demo.port), timeout=60) as raw,
+        raw.makefile("rb") as stream,
+        client(demo) as other,
+    ):
+        raw.sendall(HANDSHAKE)
+        while stream.readline() != b"\r\n":
+            pass
+        assert stream.read(26) == b"\x81\x18" + KEY
+        flooding = threading.Thread(target=flood, args=[raw], daemon=True)
         flooding.start()
-        for i in range(100):
-            other.send(f"{i}")
-            assert other.recv(TIMEOUT) == f"{i}"
-        assert [socket.recv(TIMEOUT) for _ in messages] == messages
+        before = -1
+        while before < sent:  # until it is held back
+            before = sent
+            for i in range(50):
+                other.send(f"{i}")
+                assert other.recv(TIMEOUT) == f"{i}"
+        for message in messages:
+            assert stream.read(len(head)) == head
+            assert stream.read(len(message)) == message
         flooding.join(TIMEOUT)
 
 
@@ -168,6 +193,35 @@ def test_the_page_says_what_a_cut_has_lost_and_heals(visitors: Visitors, demo: D
     assert "the same" in last(page)
 
 
+def test_the_page_comes_back_to_a_server_that_was_started_again(visitors: Visitors, tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        page = visitors.visit(demo, "/echo")
+        send_text(page, "before")
+        page.wait_for_selector("#echoes span:text-is('before')")
+    with running_demo(tmp_path, port=demo.port):
+        page.wait_for_selector("#echoes .notice >> nth=1", timeout=30_000)  # greeted again
+        send_text(page, "after")
+        page.wait_for_selector("#echoes span:text-is('after')")
+
+
+def test_the_page_notices_what_is_not_the_same(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, "/echo")
+    page.evaluate("""() => {
+        const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (data) {
+            send.call(this, typeof data === "string" ? `${data}!` : data.with(-1, data.at(-1) ^ 1));
+        };
+    }""")
+    send_text(page, "hello")
+    page.wait_for_selector("#echoes span:text-is('hello!')")
+    assert "not what was sent" in last(page)
+    page.click("text=Send bytes")
+    page.wait_for_selector("#echoes p:has-text('binary, 1,024 bytes')")
+    assert "not what was sent" in last(page)
+    run_bench(page, 20, 64, 1)
+    page.wait_for_selector("#outcome.error:text('20 of them were not what was sent')")
+
+
 def test_a_sign_of_life_is_not_taken_for_an_echo(visitors: Visitors, demo: Demo) -> None:
     page = visitors.visit(demo, "/echo")
     page.clock.install()
@@ -219,16 +273,22 @@ def test_the_bench_waits_for_a_slow_network(visitors: Visitors, demo: Demo) -> N
     assert page.evaluate("most") <= LIMIT
 
 
-def test_the_bench_survives_a_cut_and_can_be_stopped(visitors: Visitors, demo: Demo) -> None:
+def test_the_bench_survives_a_cut(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, "/echo")
+    run_bench(page, 10_000, 64, 10)
+    wait_for_more(page)
+    page.click("text=Cut")
+    page.wait_for_selector("#outcome:text('10,000 of 10,000 messages came back')", timeout=30_000)
+    assert "10 were lost with a connection" in page.inner_text("#outcome")
+    assert "all of them the same" in page.inner_text("#outcome")
+
+
+def test_the_bench_can_be_stopped(visitors: Visitors, demo: Demo) -> None:
     page = visitors.visit(demo, "/echo")
     run_bench(page, 100_000, 64, 10)
     wait_for_more(page)
-    page.click("text=Cut")
-    page.wait_for_selector("#echoes .notice >> nth=1")  # greeted again
-    wait_for_more(page)
     page.click("text=Stop")
     page.wait_for_selector("#outcome:text('of 100,000 messages came back')")
-    assert "10 were lost with a connection" in page.inner_text("#outcome")
     assert "all of them the same" in page.inner_text("#outcome")
     run_bench(page, 10, 64, 1)  # and again
     page.wait_for_selector("#outcome:text('10 of 10 messages came back')")
