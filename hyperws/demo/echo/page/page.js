@@ -28,30 +28,27 @@ function onSubmit(form, send) {
 
 onSubmit("text-form", () => {
   const text = byId("text").value;
-  send(byId("as-bytes").checked ? utf8.encode(text) : text, utf8.encode(text).length);
+  send(byId("as-bytes").checked ? utf8.encode(text) : text);
 });
 
-onSubmit("random-form", () => {
-  const size = Number(byId("random-size").value);
-  send(randomBytes(size), size);
-});
+onSubmit("random-form", () => send(randomBytes(Number(byId("random-size").value))));
 
 onSubmit("file-form", async () => {
   const [file] = byId("file").files;
-  if (!refuses(file.size)) send(new Uint8Array(await file.arrayBuffer()), file.size);
+  if (!refuses(file.size)) send(new Uint8Array(await file.arrayBuffer()));
 });
 
-async function send(message, size) {
-  if (refuses(size)) return;
+async function send(message) {
+  if (refuses(lengthOf(message))) return;
   try {
     const { data, ms, same } = await echoes.exchange(message);
     addLine(log, "", preview(data), {
-      before: `${typeof data === "string" ? "text" : "binary"}, ${sizeOf(size)}`,
+      before: `${typeof data === "string" ? "text" : "binary"}, ${inWords(lengthOf(data))}`,
       after: `${same ? "the same" : "not what was sent"}, after ${ms.toFixed(1)} ms`,
     });
   } catch (error) {
     if (!(error instanceof Lost)) throw error;
-    addLine(log, "error", `A message of ${sizeOf(size)} is lost: ${error.message}`);
+    addLine(log, "error", `A message of ${inWords(lengthOf(message))} is lost: ${error.message}`);
   }
 }
 
@@ -59,7 +56,7 @@ async function send(message, size) {
 function refuses(size) {
   const refusal = byId("refusal");
   refusal.hidden = size <= LIMIT;
-  refusal.textContent = `Not sent: that is ${sizeOf(size)}, and the server takes ${sizeOf(LIMIT)} at most.`;
+  refusal.textContent = `Not sent: that is ${inWords(size)}, and the server takes ${inWords(LIMIT)} at most.`;
   return size > LIMIT;
 }
 
@@ -70,8 +67,16 @@ function preview(data) {
   return data.byteLength > PREVIEW_BYTES ? `${hex} …` : hex;
 }
 
-function sizeOf(bytes) {
-  return bytes === 1 ? "1 byte" : `${bytes.toLocaleString("en")} bytes`;
+function lengthOf(message) {
+  return typeof message === "string" ? utf8.encode(message).length : message.byteLength;
+}
+
+function inWords(bytes) {
+  return bytes === 1 ? "1 byte" : `${number(bytes)} bytes`;
+}
+
+function number(value, digits = 0) {
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 // --- many messages
@@ -93,10 +98,13 @@ onSubmit("bench-form", async () => {
 byId("stop").addEventListener("click", () => bench.stop());
 
 function showRunning(running) {
-  for (const control of byId("bench-form").querySelectorAll("input")) control.disabled = running;
-  byId("bench-form").querySelector("[data-online]").hidden = running;
+  const form = byId("bench-form");
+  const focused = form.contains(document.activeElement);
+  for (const input of form.querySelectorAll("input")) input.disabled = running;
+  byId("start").hidden = running;
   byId("stop").hidden = !running;
   byId("progress").hidden = !running;
+  if (focused) byId(running ? "stop" : "start").focus(); // a keyboard's user is not sent to the top of the page
   if (running) showProgress();
 }
 
@@ -106,7 +114,6 @@ function showProgress() {
 
 function showResults(count, size) {
   const { times, lost, changed, seconds } = bench;
-  const number = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const words = [`${number(times.length)} of ${number(count)} messages came back in ${number(seconds, 2)} s`];
   words.push(changed ? `${number(changed)} of them were not what was sent` : "all of them the same");
   if (lost) words.push(`${number(lost)} were lost with a connection`);

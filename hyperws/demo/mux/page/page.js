@@ -56,9 +56,12 @@ for (const button of document.querySelectorAll("[data-request]")) {
 }
 
 const seconds = byId("seconds");
-seconds.addEventListener("input", () => {
+seconds.addEventListener("input", showSeconds);
+showSeconds();
+
+function showSeconds() {
   byId("chosen").textContent = Number(seconds.value).toFixed(1);
-});
+}
 
 byId("wait-form").addEventListener("submit", (event) => {
   event.preventDefault();
