@@ -102,7 +102,7 @@ def test_the_time_is_true(demo: Demo) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell")
 def test_the_memory_is_true(demo: Demo) -> None:
     with client(demo) as ann:
-        told = ann.result("memory")["resident"]
+        told = ann.result("memory")["resident_bytes"]
     status = Path(f"/proc/{demo.process.pid}/status").read_text()
     seen = int(status.partition("VmRSS:")[2].split()[0]) * 1024
     assert 0.5 < told / seen < 2
@@ -277,7 +277,7 @@ def test_the_page_matches_answers_by_their_ids(visitors: Visitors, demo: Demo) -
     for words in ("Ping", "Status", "Time", "Memory", "Unknown"):
         page.click(f"button:text-is('{words}')")
     wait_for_answers(page)
-    for id, part in enumerate(('"pong"', '"healthy": true', '"utc"', '"resident"', KINDS), 1):
+    for id, part in enumerate(('"pong"', '"healthy": true', '"utc"', '"resident_bytes"', KINDS), 1):
         _, request, answer, took = row(page, id).locator("td").all_inner_texts()
         assert f'"id": {id}' in request
         assert f'"id": {id}' in answer

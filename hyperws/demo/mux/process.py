@@ -66,5 +66,5 @@ def memory() -> dict[str, Any]:
         if resource is None:
             raise Refused("This system does not tell") from None
         unit = 1 if sys.platform == "darwin" else 1024
-        return {"most_resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-    return {"resident": resident * os.sysconf("SC_PAGE_SIZE")}
+        return {"most_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    return {"resident_bytes": resident * os.sysconf("SC_PAGE_SIZE")}
