@@ -14,11 +14,11 @@ from pathlib import Path
 
 from hyperws import Server
 
-from . import chat, dashboard, echo, mux, pages
+from . import broadcast, chat, dashboard, echo, mux, pages
 
 __all__ = ["create_server"]
 
-APPLICATIONS = (echo, chat, dashboard, mux)
+APPLICATIONS = (echo, chat, dashboard, mux, broadcast)
 
 
 def create_server(host: str = "127.0.0.1", port: int = 60000, folder: str | None = None) -> Server:
