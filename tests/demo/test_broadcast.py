@@ -1,0 +1,440 @@
+"""Groups: what clients get of each other, what they are refused, and what becomes of a slow reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from .conftest import Demo, Visitors, running_demo, wait_for_state
+
+PATH = "/broadcast"
+TIMEOUT = 10  # seconds
+HALF = 64  # numbers of 8 KiB are half of a `Limits.send_queue`
+
+Connect = Callable[[], "Client"]
+
+
+class Client:
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.numbers: list[int] = []  # of its feed
+        self.id: str = self.hear("joined")["client_id"]
+
+    def say(self, type: str, **fields: Any) -> None:
+        self.socket.send(json.dumps({"type": type, **fields}))
+
+    def hear(self, type: str, **fields: Any) -> dict[str, Any]:
+        """The next message that is so; those before it are passed over."""
+        while True:
+            got: dict[str, Any] = json.loads(self.socket.recv(TIMEOUT))
+            if got["type"] == "number":
+                self.numbers.append(got["number"])
+            elif got["type"] == type and got.items() >= fields.items():
+                return got
+
+    def refused(self) -> str:
+        text: str = self.hear("error")["text"]
+        return text
+
+    def join(self, group: str, name: str = "Otter") -> list[dict[str, str]]:
+        """Join a group. Returns its members."""
+        self.say("subscribe", topic=group, name=name)
+        members: list[dict[str, str]] = self.hear("subscribed", topic=group)["members"]
+        return members
+
+    def publish(self, group: str, message: str, *, myself: bool = True) -> int:
+        self.say("publish", topic=group, message=message, myself=myself)
+        here: int = self.hear("published", topic=group)["here"]
+        return here
+
+    def report(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The next report on the feed that is as wanted."""
+        while not wanted(report := self.hear("feed")):
+            pass
+        return report
+
+
+@contextmanager
+def clients_of(demo: Demo) -> Iterator[Connect]:
+    """A function that connects another client."""
+    with ExitStack() as connections:
+        yield lambda: Client(connections.enter_context(connect(demo.socket(PATH), max_queue=None)))
+
+
+@pytest.fixture
+def client(demo: Demo) -> Iterator[Connect]:
+    with clients_of(demo) as client:
+        yield client
+
+
+def test_those_in_a_group_hear_who_comes_what_is_said_and_who_leaves(client: Connect) -> None:
+    one, other = client(), client()
+    assert one.id != other.id
+    assert one.join("tea", "Heron") == [{"client_id": one.id, "name": "Heron"}]
+    members = other.join("tea", "Lynx")
+    assert {member["name"] for member in members} == {"Heron", "Lynx"}
+    assert one.hear("joined", client_id=other.id)["name"] == "Lynx"
+
+    other.publish("tea", "hello")
+    said = {"type": "broadcast", "topic": "tea", "from": other.id, "name": "Lynx", "message": "hello"}
+    assert one.hear("broadcast") == said
+
+    other.say("unsubscribe", topic="tea")
+    left = {"type": "left", "topic": "tea", "client_id": other.id}
+    assert other.hear("left") == left
+    assert one.hear("left") == left
+
+
+def test_who_disconnects_has_left(client: Connect) -> None:
+    one, other = client(), client()
+    one.join("tea")
+    other.join("tea")
+    other.socket.close()
+    one.hear("left", client_id=other.id)
+
+
+def test_a_client_gets_what_is_said_in_its_groups_alone(client: Connect) -> None:
+    one, other = client(), client()
+    one.join("tea")
+    for group in ("tea", "coffee", "milk"):
+        other.join(group)
+    other.publish("coffee", "not for tea")
+    other.publish("tea", "for tea")
+    assert one.hear("broadcast")["message"] == "for tea"
+    one.say("unsubscribe", topic="tea")
+    one.join("milk")
+    other.publish("tea", "too late")
+    other.publish("milk", "for milk")
+    assert one.hear("broadcast")["message"] == "for milk"
+
+
+def test_a_message_goes_to_oneself_or_not_and_is_counted(client: Connect) -> None:
+    one, other = client(), client()
+    one.join("pair")
+    other.join("pair")
+    assert one.publish("pair", "to the other", myself=False) == 1
+    one.say("publish", topic="pair", message="to both")
+    assert one.hear("broadcast")["message"] == "to both"
+    assert one.hear("published")["here"] == 2
+    assert other.hear("broadcast")["message"] == "to the other"
+    assert other.hear("broadcast")["message"] == "to both"
+
+
+def test_a_member_may_change_its_name(client: Connect) -> None:
+    one, other = client(), client()
+    one.join("tea")
+    other.join("tea", "Ibex")
+    assert {"client_id": other.id, "name": "Robin"} in other.join("tea", "Robin")
+    one.hear("joined", client_id=other.id, name="Robin")
+    other.publish("tea", "it is me")
+    assert one.hear("broadcast")["name"] == "Robin"
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ("garbage", "malformed"),
+        (b"\x00\xff", "text, not bytes"),
+        ("[" * 100_000, "array"),
+        ('{"type": "subscribe", "topic": "a b", "name": "Otter"}', "topic"),
+        ('{"type": "subscribe", "topic": "%s", "name": "Otter"}' % ("a" * 31), "length <= 30"),
+        ('{"type": "subscribe", "topic": "tea", "name": " "}', "name"),
+        ('{"type": "subscribe", "topic": "tea", "name": "%s"}' % ("a" * 21), "length <= 20"),
+        ('{"type": "publish", "topic": "tea", "message": "%s"}' % ("a" * 501), "length <= 500"),
+        ('{"type": "publish", "topic": "tea", "message": ""}', "length >= 1"),
+        ('{"type": "publish", "topic": "elsewhere", "message": "hello"}', "join it first"),
+        ('{"type": "start", "policy": "wait", "rate": 100}', "policy"),
+        ('{"type": "start", "policy": "drop", "rate": 100000}', "<= 200"),
+        ('{"type": "shutdown"}', "shutdown"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_in_words_and_disturbs_nobody(
+    client: Connect, sent: str | bytes, words: str
+) -> None:
+    one, other = client(), client()
+    one.join("tea")
+    other.join("tea")
+    one.socket.send(sent)
+    assert words in one.refused()
+    one.publish("tea", "still here")
+    assert other.hear("broadcast")["message"] == "still here"
+
+
+def test_nobody_is_in_more_than_five_groups(client: Connect) -> None:
+    one = client()
+    for group in "abcde":
+        one.join(group)
+    one.say("subscribe", topic="f", name="Otter")
+    assert one.hear("error", topic="f")["text"].startswith("You are in 5 groups, which is the most")
+    one.join("e", "Robin")  # another name is not another group
+    one.say("unsubscribe", topic="a")
+    one.join("f")
+
+
+def test_what_looks_like_markup_is_passed_on_as_it_is(client: Connect) -> None:
+    one, other = client(), client()
+    name, text = "<b>Otter</b>", "<script>alert(1)</script>\u2028\x00"
+    one.join("tea", name)
+    other.join("tea")
+    one.publish("tea", text)
+    said = other.hear("broadcast")
+    assert (said["name"], said["message"]) == (name, text)
+
+
+def test_a_message_beyond_all_limits_ends_its_connection_with_a_reason(client: Connect) -> None:
+    one, other = client(), client()
+    other.join("tea")
+    one.socket.send("x" * (1 << 21))
+    with pytest.raises(ConnectionClosed) as closed:
+        one.hear("never")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert other.publish("tea", "hello") == 1
+
+
+def test_a_flood_is_refused_and_disturbs_nobody(client: Connect) -> None:
+    one, other, third = client(), client(), client()
+    for each in (one, other, third):
+        each.join("tea")
+    for number in range(200):
+        one.say("publish", topic="tea", message=f"flood {number}")
+    assert other.publish("tea", "calm", myself=False) == 2
+    third.hear("broadcast", message="calm")
+    assert "Too fast" in one.refused()
+
+
+# --- the slow reader
+
+
+def test_a_reader_that_keeps_up_gets_every_number(client: Connect) -> None:
+    one = client()
+    one.say("start", policy="close", rate=100)
+    one.report(lambda report: report["received"] >= 50)
+    one.say("stop")
+    end = one.report(lambda report: not report["running"])
+    assert end["received"] == end["last"] == end["published"]
+    assert (end["skipped"], end["dropped"], end["closed"]) == (0, 0, None)
+    assert one.numbers == list(range(1, end["published"] + 1))
+
+
+def stop_reading(client: Client, policy: str) -> dict[str, Any]:
+    """Start a feed whose reader reads a little, then stops."""
+    client.say("start", policy=policy, rate=200)
+    client.report(lambda report: report["received"] >= 20)
+    client.say("reading", on=False)
+    return client.report(lambda report: not report["reading"])
+
+
+def test_drop_leaves_out_what_is_published_while_much_waits(client: Connect) -> None:
+    one = client()
+    stopped = stop_reading(one, "drop")
+    dropping = one.report(lambda report: report["dropped"])
+    assert dropping["published"] - dropping["dropped"] - dropping["received"] >= HALF
+    assert dropping["received"] <= stopped["received"] + 1
+    one.say("reading", on=True)
+    one.report(lambda report: report["skipped"])
+    one.say("stop")
+    end = one.report(lambda report: not report["running"])
+    assert end["received"] + end["dropped"] == end["last"] == end["published"]
+    assert end["skipped"] == end["dropped"] >= dropping["dropped"]
+    assert (end["ended"], end["closed"]) == (False, None)
+    assert one.numbers == list(range(1, end["published"] + 1))
+
+
+def test_latest_keeps_the_last_number_for_when_it_is_read(client: Connect) -> None:
+    one = client()
+    stop_reading(one, "latest")
+    one.report(lambda report: report["dropped"] > 50)
+    one.say("stop")  # has it read what is left
+    end = one.report(lambda report: not report["running"])
+    assert end["last"] == end["published"] == end["received"] + end["dropped"]
+    assert end["skipped"] == end["dropped"]
+    assert (end["ended"], end["closed"]) == (False, None)
+    assert one.numbers == list(range(1, end["published"] + 1))
+
+
+def test_close_cuts_the_reader_off(client: Connect) -> None:
+    one = client()
+    stop_reading(one, "close")
+    cut = one.report(lambda report: report["closed"])
+    assert cut["closed"] == 1013
+    assert cut["published"] - cut["received"] >= 2 * HALF
+    one.say("reading", on=True)
+    one.report(lambda report: report["ended"])
+    one.say("stop")
+    end = one.report(lambda report: not report["running"])
+    assert end["received"] == end["last"] < cut["published"]  # one after the other, until the end
+    assert (end["skipped"], end["dropped"]) == (0, 0)
+    assert one.numbers == list(range(1, end["published"] + 1))
+
+
+def test_there_is_one_feed_each_and_ten_in_all_which_end_with_their_visitors(client: Connect) -> None:
+    visitors = [client() for _ in range(10)]
+    for each in visitors:
+        each.say("start", policy="drop", rate=20)
+        each.report(lambda report: report["running"])
+    visitors[0].say("start", policy="drop", rate=20)
+    assert "runs already" in visitors[0].refused()
+    late = client()
+    late.say("start", policy="drop", rate=20)
+    assert "try again" in late.refused()
+
+    visitors[0].say("stop")
+    visitors[0].report(lambda report: not report["running"])
+    visitors[1].socket.close()
+    for each in (late, visitors[0]):
+        started = False
+        while not started:  # until the server has noticed
+            each.say("start", policy="drop", rate=20)
+            got = json.loads(each.socket.recv(TIMEOUT))
+            started = got["type"] != "error"
+
+
+# --- several processes
+
+
+def test_all_workers_have_the_same_groups(tmp_path: Path) -> None:
+    with running_demo(tmp_path, "--workers", "2") as demo, clients_of(demo) as client:
+        clients = [client() for _ in range(16)]
+        for each in clients:
+            each.join("tea", f"Otter {each.id}")
+        first = clients[0]
+        here = first.publish("tea", "hello")
+        assert 1 <= here < len(clients)
+        for each in clients[1:]:
+            assert each.hear("broadcast")["message"] == "hello"
+
+        last = client()
+        last.join("tea", "Latecomer")
+        for each in clients:
+            each.hear("joined", client_id=last.id, name="Latecomer")
+
+
+def test_a_slow_reader_may_be_connected_to_another_worker(tmp_path: Path) -> None:
+    with running_demo(tmp_path, "--workers", "2") as demo, clients_of(demo) as client:
+        clients = [client() for _ in range(5)]
+        for each in clients:
+            stop_reading(each, "latest")
+        for each in clients:
+            each.report(lambda report: report["dropped"] > 10)
+            each.say("stop")
+            end = each.report(lambda report: not report["running"])
+            assert end["last"] == end["published"] == end["received"] + end["dropped"]
+            assert each.numbers == list(range(1, end["published"] + 1))
+
+
+# --- in a browser
+
+
+def say(page: Any, group: str, text: str) -> None:
+    page.select_option("#say-to", group)
+    page.fill("#say-text", text)
+    page.click("#say button")
+
+
+def join(page: Any, group: str) -> None:
+    page.fill("#join-text", group)
+    page.click("#join button")
+    members(page, group).get_by_text("(you)").wait_for()
+
+
+def members(page: Any, group: str) -> Any:
+    return page.locator("#groups > li", has=page.get_by_role("heading", name=group, exact=True))
+
+
+def heard(page: Any, text: str) -> Any:
+    return page.locator("#log").get_by_text(text, exact=True)
+
+
+def test_two_pages_see_each_other_and_no_markup_runs(visitors: Visitors, demo: Demo) -> None:
+    one = visitors.visit(demo, PATH, name="<i>Otter</i>")
+    other = visitors.visit(demo, PATH, name="Heron")
+    members(one, "everyone").get_by_text("Heron").wait_for()
+    heard(one, "Heron has joined everyone").wait_for()
+    members(other, "everyone").get_by_text("<i>Otter</i>").wait_for()
+
+    text = '<img src="x" onerror="document.title = 1">'
+    say(one, "everyone", text)
+    heard(one, text).wait_for()
+    heard(other, text).wait_for()
+    assert other.locator("main img, main i").count() == 0
+    one.get_by_text("Sent to 2 here").wait_for()
+
+    other.uncheck("#say-myself")
+    say(other, "everyone", "to the other")
+    heard(one, "to the other").wait_for()
+    assert heard(other, "to the other").count() == 0
+
+    other.fill("#name", "Robin")
+    other.press("#name", "Enter")
+    members(one, "everyone").get_by_text("Robin").wait_for()
+    other.get_by_role("button", name="Leave everyone").click()
+    heard(one, "Robin has left everyone").wait_for()
+    other.get_by_text("You are in no group").wait_for()
+
+
+def test_a_page_is_back_in_its_groups_after_it_was_cut(visitors: Visitors, demo: Demo) -> None:
+    one = visitors.visit(demo, PATH, name="Otter")
+    other = visitors.visit(demo, PATH, name="Heron")
+    join(one, "tea")
+    join(other, "tea")
+    one.get_by_role("button", name="Cut").click()
+    heard(other, "Otter has left tea").wait_for()
+    wait_for_state(one, "open")
+    heard(other, "Otter has joined tea").wait_for()
+    say(other, "tea", "are you back?")
+    heard(one, "are you back?").wait_for()
+    assert members(one, "tea").locator(".names li").all_inner_texts() == ["Heron", "Otter (you)"]
+
+
+def test_a_page_leaves_what_the_server_does_not_let_it_join(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, PATH)
+    for group in ("a", "b", "c", "d"):
+        join(page, group)
+    page.fill("#join-text", "e")
+    page.click("#join button")
+    page.locator("#log").get_by_text("which is the most").wait_for()
+    assert page.locator("#groups > li").count() == 5
+
+
+def test_a_page_shows_what_becomes_of_a_slow_reader(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, PATH)
+    story = page.locator("#story")
+    page.get_by_label("close").check()
+    page.select_option("#rate", "200")
+    page.get_by_role("button", name="Start the feed").click()
+    page.locator("#received:not(:text-is('0'))").wait_for()
+    page.get_by_role("button", name="Stop reading").click()
+    story.get_by_text("the reader stops reading").wait_for()
+    story.get_by_text("cuts the reader off with 1013").wait_for()
+    page.get_by_role("button", name="Stop reading").click()
+    story.get_by_text("It comes to the end of its connection").wait_for()
+    page.get_by_role("button", name="End the feed").click()
+    story.get_by_text("The end.").wait_for()
+    names = ("published", "own", "missed", "received", "dropped", "waiting")
+    figures = {name: int(page.inner_text(f"#{name}")) for name in names}
+    assert figures["own"] == figures["published"]
+    assert (figures["missed"], figures["waiting"]) == (0, 0)
+    assert figures["received"] + figures["dropped"] == figures["published"]
+    assert figures["dropped"] > 0
+    page.get_by_role("button", name="Start the feed").wait_for()
+
+
+def test_a_feed_ends_with_the_connection_and_can_be_started_again(visitors: Visitors, demo: Demo) -> None:
+    page = visitors.visit(demo, PATH)
+    page.get_by_role("button", name="Start the feed").click()
+    page.locator("#own:not(:text-is('0'))").wait_for()
+    page.get_by_role("button", name="Cut").click()
+    page.get_by_text("the feed ended with it").wait_for()
+    wait_for_state(page, "open")
+    page.get_by_role("button", name="Start the feed").click()
+    page.get_by_role("button", name="End the feed").wait_for()
+    page.locator("#received:not(:text-is('0'))").wait_for()
+    assert page.inner_text("#missed") == "0"
