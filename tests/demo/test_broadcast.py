@@ -25,6 +25,7 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.numbers: list[int] = []  # of its feed
+        self.heard: list[dict[str, Any]] = []  # all the rest
         self.id: str = self.hear("joined")["client_id"]
 
     def say(self, type: str, **fields: Any) -> None:
@@ -36,7 +37,9 @@ class Client:
             got: dict[str, Any] = json.loads(self.socket.recv(TIMEOUT))
             if got["type"] == "number":
                 self.numbers.append(got["number"])
-            elif got["type"] == type and got.items() >= fields.items():
+                continue
+            self.heard.append(got)
+            if got["type"] == type and got.items() >= fields.items():
                 return got
 
     def refused(self) -> str:
@@ -275,7 +278,18 @@ def test_close_cuts_the_reader_off(client: Connect) -> None:
     assert one.numbers == list(range(1, end["published"] + 1))
 
 
-def test_there_is_one_feed_each_and_ten_in_all_which_end_with_their_visitors(client: Connect) -> None:
+def start_at_last(client: Client) -> None:
+    """Start a feed as soon as the server has one to give."""
+    for _ in range(2000):
+        client.say("start", policy="drop", rate=20)
+        while (got := json.loads(client.socket.recv(TIMEOUT)))["type"] not in ("error", "number"):
+            pass
+        if got["type"] == "number":
+            return
+    pytest.fail(got["text"])
+
+
+def test_there_is_one_feed_each_and_ten_in_all(client: Connect) -> None:
     visitors = [client() for _ in range(10)]
     for each in visitors:
         each.say("start", policy="drop", rate=20)
@@ -288,13 +302,16 @@ def test_there_is_one_feed_each_and_ten_in_all_which_end_with_their_visitors(cli
 
     visitors[0].say("stop")
     visitors[0].report(lambda report: not report["running"])
-    visitors[1].socket.close()
-    for each in (late, visitors[0]):
-        started = False
-        while not started:  # until the server has noticed
-            each.say("start", policy="drop", rate=20)
-            got = json.loads(each.socket.recv(TIMEOUT))
-            started = got["type"] != "error"
+    start_at_last(late)
+
+
+def test_a_feed_ends_with_its_visitor(client: Connect) -> None:
+    for _ in range(20):
+        fleeting = client()
+        fleeting.say("start", policy="drop", rate=20)
+        fleeting.say("reading", on=False)
+        fleeting.socket.close()
+    start_at_last(client())
 
 
 # --- several processes
@@ -315,6 +332,11 @@ def test_all_workers_have_the_same_groups(tmp_path: Path) -> None:
         last.join("tea", "Latecomer")
         for each in clients:
             each.hear("joined", client_id=last.id, name="Latecomer")
+        last.publish("tea", "bye")
+        for each in clients:
+            each.hear("broadcast", message="bye")
+            news = [got for got in each.heard if got["type"] == "joined" and got["client_id"] == last.id]
+            assert len(news) == 1
 
 
 def test_a_slow_reader_may_be_connected_to_another_worker(tmp_path: Path) -> None:
@@ -392,6 +414,7 @@ def test_a_page_is_back_in_its_groups_after_it_was_cut(visitors: Visitors, demo:
     say(other, "tea", "are you back?")
     heard(one, "are you back?").wait_for()
     assert members(one, "tea").locator(".names li").all_inner_texts() == ["Heron", "Otter (you)"]
+    assert one.locator("#log").get_by_text("Otter has joined").count() == 0
 
 
 def test_a_page_leaves_what_the_server_does_not_let_it_join(visitors: Visitors, demo: Demo) -> None:

@@ -15,7 +15,7 @@ To the client:
     {"type": "joined", "client_id": "9f86d081"}         first of all: who one is
     {"type": "subscribed", "topic": "tea", "members": [{"client_id": "9f86d081", "name": "Calm Otter"}, ...]}
     {"type": "published", "topic": "tea", "here": 3}    so many got it here, in this process
-    {"type": "error", "topic": "tea", "text": "what was wrong with the last message"}
+    {"type": "error", "text": "what was wrong", "about": "subscribe", "topic": "tea"}
 
 To all in the group:
 
@@ -90,14 +90,12 @@ def mount(server: Server) -> None:
 async def broadcast(ctx: Context) -> None:
     client = Client(ctx)
     await ctx.send(message("joined", client_id=client.id))
-    try:
-        async for got in read(ctx, KINDS):
-            try:
-                await client.do(got)
-            except Refused as error:
-                await ctx.send(message("error", topic=getattr(got, "topic", None), text=str(error)))
-    finally:
-        client.end_feed()
+    async for got in read(ctx, KINDS):
+        try:
+            await client.do(got)
+        except Refused as error:
+            about, topic = type(got).__name__.lower(), getattr(got, "topic", None)
+            await ctx.send(message("error", about=about, topic=topic, text=str(error)))
 
 
 class Client:
@@ -149,7 +147,3 @@ class Client:
         publish = self.ctx.server.publish if said.myself else self.ctx.publish
         here = publish(PREFIX + said.topic, message("broadcast", **what))
         await self.ctx.send(message("published", topic=said.topic, here=here))
-
-    def end_feed(self) -> None:
-        if self.feed is not None:
-            self.feed.task.cancel()

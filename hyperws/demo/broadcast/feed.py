@@ -77,7 +77,10 @@ feeds: set[Feed] = set()    # those that run in this process
 
 
 class Feed:
-    """Runs until it is stopped or cancelled, for SECONDS at most. Raises Refused where there are too many."""
+    """Runs until it is stopped, or its visitor is found to have left; for SECONDS at most.
+
+    Raises Refused where there are too many.
+    """
 
     def __init__(self, ctx: Context, policy: Policy, rate: int) -> None:
         if len(feeds) >= MOST_FEEDS:
@@ -105,11 +108,11 @@ class Feed:
             self.reader.may_read.clear()
 
     async def run(self) -> None:
-        with suppress(ConnectionClosed):    # the visitor has left
+        with suppress(ConnectionClosed):    # the visitor's
             try:
                 await self.feed()
             except (OSError, EOFError):
-                await self.ctx.send(message("error", text="The slow reader can't connect: start it again"))
+                await self.ctx.send(message("error", about="start", text="The slow reader can't connect"))
 
     async def feed(self) -> None:
         server, topic = self.ctx.server, f"feed:{self.id}"

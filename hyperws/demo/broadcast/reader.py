@@ -13,7 +13,7 @@ import msgspec
 
 HANDSHAKE = """\
 GET {path} HTTP/1.1\r
-Host: {host}:{port}\r
+Host: localhost\r
 Connection: Upgrade\r
 Upgrade: websocket\r
 Sec-WebSocket-Version: 13\r
@@ -43,7 +43,7 @@ class Reader:
             sock=await small_socket(host, port), limit=BUFFER
         )
         key = b64encode(secrets.token_bytes(16)).decode()
-        self.writer.write(HANDSHAKE.format(path=path, host=host, port=port, key=key).encode())
+        self.writer.write(HANDSHAKE.format(path=path, key=key).encode())
         answer = await self.stream.readuntil(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 101 "):
             raise ConnectionRefusedError(answer.decode("latin-1"))
@@ -51,18 +51,19 @@ class Reader:
         await anext(self.messages)
 
     async def run(self) -> None:
-        """Read until the end of the connection."""
+        """Read until the end of the connection, whenever it may."""
         async for text in self.messages:
             number = msgspec.json.decode(text)["number"]
             self.received += 1
             self.skipped += number - self.last - 1
             self.last = number
+            await self.may_read.wait()
         self.ended = True
 
     async def receive(self) -> AsyncIterator[bytes]:
-        """The messages, whenever they may be read. The server sends each in one frame."""
+        """The messages. The server sends each in one frame."""
         with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while await self.may_read.wait():
+            while True:
                 opcode, size = await self.stream.readexactly(2)
                 if size == 126:
                     size = int.from_bytes(await self.stream.readexactly(2))

@@ -58,7 +58,8 @@ const handlers = {
     find("result").textContent =
       `Sent to ${here} here, in the process that you are connected to; ${topic} has ${members.size} in all.`;
   },
-  error({ topic, text }, group) {
+  error({ about, topic, text }, group) {
+    if (about === "start") return slow.broken(text);
     if (group && !group.known) leave(topic); // the server does not let one in
     addLine(log, "error", text);
   },
@@ -85,12 +86,13 @@ function join(topic) {
 }
 
 function leave(topic) {
-  connection.unsubscribe(topic);
-  groups.get(topic).item.remove();
+  const { item } = groups.get(topic);
+  if (item.querySelector(":focus-visible")) find("join-text").focus(); // not from somewhere that is gone
+  item.remove();
   groups.delete(topic);
+  connection.unsubscribe(topic);
   [...find("say-to").options].find((option) => option.value === topic).remove();
   groupsChanged();
-  find("join-text").focus(); // the button that had it is gone
 }
 
 function groupsChanged() {

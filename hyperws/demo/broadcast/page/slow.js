@@ -19,7 +19,7 @@ const ACTS = {
   drop: "half of its queue waits, and the server leaves out what comes now",
   latest: "its socket takes nothing more, and the server keeps only the last number for it",
 };
-const NOTHING = { running: false, reading: true, published: 0, received: 0, skipped: 0, dropped: 0, closed: null };
+const NOTHING = { running: false, reading: true, published: 0, received: 0, skipped: 0, ended: false, dropped: 0, closed: null };
 
 const find = (id) => document.getElementById(id);
 
@@ -56,7 +56,7 @@ export class SlowReader {
 
   #start(policy, rate) {
     this.#policy = policy;
-    this.#now = NOTHING;
+    this.#now = { ...NOTHING, running: true };
     this.#points = [];
     this.#startedAt = performance.now();
     this.#acted = false;
@@ -64,6 +64,7 @@ export class SlowReader {
     this.#own = this.#missed = this.#last = 0;
     find("story").replaceChildren();
     this.#send({ type: "start", policy, rate });
+    this.#show();
     this.#tell(`A feed of ${rate} numbers a second, and a reader with the policy "${policy}". Now stop its reading.`);
   }
 
@@ -82,12 +83,15 @@ export class SlowReader {
     this.#show();
   }
 
-  // The feed ends with the connection.
-  lost() {
-    if (!this.#now.running) return;
+  // The feed ends before its time.
+  broken(why) {
     this.#now = { ...this.#now, running: false };
-    this.#tell("The connection was lost, and the feed ended with it.", "error");
+    this.#tell(why, "error");
     this.#show();
+  }
+
+  lost() {
+    if (this.#now.running) this.broken("The connection was lost, and the feed ended with it.");
   }
 
   // What the reader may still get: from the server, or from the system once the server has cut it off.
