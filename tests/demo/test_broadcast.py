@@ -437,7 +437,7 @@ def test_a_page_shows_what_becomes_of_a_slow_reader(visitors: Visitors, demo: De
     page.get_by_role("button", name="Stop reading").click()
     story.get_by_text("the reader stops reading").wait_for()
     story.get_by_text("cuts the reader off with 1013").wait_for()
-    page.get_by_role("button", name="Stop reading").click()
+    page.get_by_role("button", name="Read again").click()
     story.get_by_text("It comes to the end of its connection").wait_for()
     page.get_by_role("button", name="End the feed").click()
     story.get_by_text("The end.").wait_for()

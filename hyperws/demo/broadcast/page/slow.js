@@ -141,7 +141,7 @@ export class SlowReader {
 
     find("start").textContent = running ? "End the feed" : "Start the feed";
     find("read").disabled = !running;
-    find("read").ariaPressed = !reading;
+    find("read").textContent = reading ? "Stop reading" : "Read again";
     for (const control of find("feed").querySelectorAll("input, select")) control.disabled = running;
 
     this.#points.push({ at: performance.now() - this.#startedAt, received, waiting, published });
