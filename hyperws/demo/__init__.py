@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hyperws.demo.messages  # noqa: F401 - before all others: it says what to do where msgspec is missing
 from hyperws import Server
 
 from . import broadcast, chat, dashboard, echo, mux, pages
