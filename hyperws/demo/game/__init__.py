@@ -1,0 +1,115 @@
+"""The game, at /game/{room}: snakes in one arena, for as many as there is place for. All messages are JSON.
+
+From a visitor:  {"type": "join", "token": TOKEN, "name": "Quiet Otter"}
+                 {"type": "turn", "to": "up"}           or "right", "down", "left"
+                 {"type": "snapshot"}                   one, please: something was missed
+To a visitor:    {"type": "joined", "you": PLAYER}      the name of one's own snake in what follows
+                 {"type": "snapshot", "epoch": EPOCH, "state": {"tick": 7, ...}, "hash": "0f3a..."}
+                 {"type": "delta", "epoch": EPOCH, "delta": {"tick": 8, ...}, "hash": "..." now and then}
+                 {"type": "error", "text": "what was wrong with the last message"}
+
+A snapshot comes first, and every few seconds; then a delta ten times a second. One that is not of the same
+epoch, or not of the next tick, can't be applied: ask for a snapshot. What is in them is said in rules.py, in
+which process the arena is, in room.py. Who has not joined, watches.
+
+TOKEN is a secret of the visitor's, 24 hexadecimal digits: whoever comes back with it in time has the same
+snake and score again. Others only get to know PLAYER, which is made from it, but does not lead back to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from hyperws import Context, Server
+
+from .. import messages, pages
+from ..leader import member
+from ..messages import Incoming, message
+from .room import Room, Turned
+from .rules import MOST_PLAYERS
+
+PATTERN = r"/game/{room:[\w-]{1,40}}"
+
+
+class Join(Incoming):
+    token: Annotated[str, Meta(pattern=r"^[0-9a-f]{24}\Z")]
+    name: Annotated[str, Meta(pattern=r"^\S.{0,19}\Z")]
+
+
+class Turn(Incoming):
+    to: Literal["up", "right", "down", "left"]
+
+
+class Snapshot(Incoming):
+    pass
+
+
+def mount(server: Server) -> None:
+    rooms: dict[str, Room] = {}
+    running: set[asyncio.Task[None]] = set()
+
+    async def game(ctx: Context) -> None:
+        room = enter(ctx.params["room"])
+        try:
+            await play(ctx, room)
+        finally:
+            room.visitors -= 1
+
+    def enter(name: str) -> Room:
+        if name not in rooms:
+            rooms[name] = Room(server, name)
+            task = asyncio.create_task(run(name, rooms[name]))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        rooms[name].visitors += 1
+        return rooms[name]
+
+    async def run(name: str, room: Room) -> None:
+        try:
+            await room.run()
+        finally:
+            del rooms[name]
+
+    @server.on_shutdown
+    def stop() -> None:
+        for task in running:
+            task.cancel()
+
+    pages.show(server, PATTERN, Path(__file__).parent)
+    server.route(PATTERN, game, websocket=True)
+
+
+async def play(ctx: Context, room: Room) -> None:
+    """Serve one visitor."""
+    ctx.subscribe(room.topic, policy="drop")    # who misses something asks for a snapshot
+    if snapshot := room.snapshot():
+        ctx.send(snapshot)
+    seat = member()
+    player: str | None = None
+    async for got in messages.read(ctx, (Join, Turn, Snapshot)):
+        match got:
+            case Join(token, name):
+                wanted = player_of(token, room)
+                if room.has_place_for(wanted):
+                    player = wanted
+                    ctx.subscribe(room.topic, policy="drop", member={**seat, "player": player, "name": name})
+                    await ctx.send(message("joined", you=player))
+                else:
+                    words = f"The arena is full: {MOST_PLAYERS} play. You can watch"
+                    await ctx.send(message("error", text=words))
+            case Turn(to) if player is not None:
+                room.tell(Turned(player, to))
+            case Turn():
+                await ctx.send(message("error", text="You only watch: join to play"))
+            case Snapshot():
+                if snapshot := room.snapshot():
+                    await ctx.send(snapshot)
+
+
+def player_of(token: str, room: Room) -> str:
+    return hashlib.sha256(f"{room.topic}/{token}".encode()).hexdigest()[:16]
