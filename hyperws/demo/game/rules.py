@@ -142,7 +142,7 @@ class Arena:
                     self.forget(self.dispensable())
                 state.snakes[player] = Snake(name, due=state.tick)
                 state.bodies[player] = ()
-                self.news.append(f"{name} plays.")
+                self.news.append(f"{name} joins.")
             elif snake.away or snake.name != name:
                 state.snakes[player] = replace(snake, name=name, away=0)
                 if snake.away:

@@ -9,13 +9,12 @@ export class Arena {
 
   #epoch = "";
 
-  // Returns whether the copy was the same already, as far as that can be said of it.
+  // Returns whether it is what it should be.
   replace({ epoch, state, hash }) {
-    const same = this.state?.tick !== state.tick || this.#epoch !== String(epoch) || digest(this.state) === hash;
     this.#epoch = String(epoch);
     this.state = state;
     this.trails.clear();
-    return same;
+    return digest(state) === hash;
   }
 
   // Returns false for a delta of other ticks than the next, or one that leads elsewhere than it should:

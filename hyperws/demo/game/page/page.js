@@ -119,10 +119,11 @@ function showScores() {
 
 function scoreLine(player, { name, score, away }, crowned) {
   const line = document.createElement("li");
-  line.className = player === me ? "own" : "";
+  line.classList.toggle("own", player === me);
+  line.classList.toggle("crowned", crowned);
   line.style.color = colourOf(name);
   const who = document.createElement("span");
-  who.textContent = `${crowned ? "♛ " : ""}${name}${away ? " (away)" : ""}`;
+  who.textContent = away ? `${name} (away)` : name;
   const points = document.createElement("span");
   points.className = "number";
   points.textContent = score;
