@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import connect
 
+from hyperws.demo.game.room import every
 from hyperws.demo.game.rules import (
     AWAY,
     CLEAR,
@@ -39,6 +41,7 @@ from hyperws.demo.game.rules import (
 from .conftest import Demo, Visitors, running_demo, wait_for_state
 
 TIMEOUT = 10  # seconds
+CLOCKWISE = dict(zip(STEPS, [*list(STEPS)[1:], "up"], strict=True))
 LARDER = set(range((HEIGHT - 1) * WIDTH, HEIGHT * WIDTH))  # the last row: enough, nothing is added elsewhere
 
 
@@ -276,6 +279,28 @@ def as_json(state: State) -> Any:
     return json.loads(msgspec.json.encode(state))
 
 
+def test_the_beat_is_counted_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 5.0
+
+    async def late_sleep(seconds: float) -> None:
+        nonlocal now
+        now += max(seconds, 0) + 0.03
+
+    async def beats() -> list[float]:
+        nonlocal now
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+        monkeypatch.setattr(asyncio, "sleep", late_sleep)
+        found = []
+        async for _ in every(0.1):
+            found.append(round(now - 5, 2))
+            now += 0.45 if len(found) == 4 else 0.04
+            if len(found) == 9:
+                break
+        return found
+
+    assert asyncio.run(beats()) == [0.13, 0.23, 0.33, 0.43, 0.91, 0.98, 1.05, 1.13, 1.23]
+
+
 # --- clients that check everything
 
 
@@ -373,12 +398,14 @@ class Client:
     def snake(self) -> Any:
         return self.copy.state["snakes"][self.me]
 
-    def turn(self) -> str:
-        """Turn left or right, where it is not forbidden. Returns the new heading, once it is so."""
-        to = "up" if self.snake()["heading"] in ("left", "right") else "left"
-        self.say("turn", to=to)
-        self.until(lambda _: self.body() and self.snake()["heading"] == to)
-        return to
+    def turn(self) -> None:
+        """Turn, and again if it crashes meanwhile."""
+        to = ""
+        while not to or self.snake()["heading"] != to:
+            self.until(lambda _: self.body())
+            to = CLOCKWISE[self.snake()["heading"]]
+            self.say("turn", to=to)
+            self.until(lambda _, to=to: self.snake()["heading"] == to or not self.body())
 
 
 @contextmanager
@@ -588,12 +615,16 @@ def start(page: Any) -> None:
     page.wait_for_selector("#canvas[data-length='3']")
 
 
-def turn_by(page: Any, keys: dict[str, str], press: Callable[[str], None]) -> None:
-    """Turn by one of the keys that make the snake turn."""
-    page.wait_for_selector("#canvas:not([data-length='0'])")
-    to = "up" if page.get_attribute("#canvas", "data-heading") in ("left", "right") else "left"
-    press(keys[to])
-    page.wait_for_selector(f"#canvas[data-heading={to}]")
+def turn_all_ways(page: Any, turn: Callable[[str], None]) -> None:
+    """Turn clockwise until each way was taken, a snake that crashes meanwhile some more times."""
+    missing = set(STEPS)
+    while missing:
+        page.wait_for_selector("#canvas:not([data-length='0'])")
+        to = CLOCKWISE[page.get_attribute("#canvas", "data-heading")]
+        turn(to)
+        page.wait_for_selector(f"#canvas[data-heading={to}], #canvas[data-length='0']")
+        if page.get_attribute("#canvas", "data-heading") == to:
+            missing.discard(to)
 
 
 def test_two_pages_show_the_same_arena(visitors: Visitors, demo: Demo) -> None:
@@ -601,9 +632,9 @@ def test_two_pages_show_the_same_arena(visitors: Visitors, demo: Demo) -> None:
     bob = visitors.visit(demo, "/game/pages", name="<b>Bob</b>", has_touch=True)
     for page in (ann, bob):
         start(page)
-    turn_by(ann, {"up": "ArrowUp", "left": "ArrowLeft"}, ann.keyboard.press)
-    turn_by(bob, {"up": "w", "left": "a"}, bob.keyboard.press)
-    turn_by(bob, {"up": "Up", "left": "Left"}, lambda name: bob.get_by_role("button", name=name).tap())
+    turn_all_ways(ann, lambda to: ann.keyboard.press(f"Arrow{to.title()}"))
+    turn_all_ways(bob, lambda to: bob.keyboard.press({"up": "w", "right": "d", "down": "s", "left": "a"}[to]))
+    turn_all_ways(bob, lambda to: bob.get_by_role("button", name=to).tap())
     until = int(bob.get_attribute("#canvas", "data-tick")) + 40
     for page in (ann, bob):
         page.evaluate(COLLECT_HASHES, until)
@@ -622,12 +653,13 @@ def test_a_swipe_turns(visitors: Visitors, demo: Demo) -> None:
     assert page.evaluate("document.documentElement.scrollHeight") == 844
 
     def swipe(to: str) -> None:
+        across, down = STEPS[to]
         page.mouse.move(200, 250)
         page.mouse.down()
-        page.mouse.move(*{"up": (200, 200), "left": (150, 250)}[to], steps=5)
+        page.mouse.move(200 + 50 * across, 250 + 50 * down, steps=5)
         page.mouse.up()
 
-    turn_by(page, {"up": "up", "left": "left"}, swipe)
+    turn_all_ways(page, swipe)
 
 
 def test_after_a_cut_it_is_the_same_snake(visitors: Visitors, demo: Demo) -> None:
@@ -640,7 +672,7 @@ def test_after_a_cut_it_is_the_same_snake(visitors: Visitors, demo: Demo) -> Non
         wait_for_state(page, "open")
         bob.until(lambda _: "Ann is back." in bob.news)
     assert page.get_attribute("#canvas", "data-player") == player
-    turn_by(page, {"up": "ArrowUp", "left": "ArrowLeft"}, page.keyboard.press)
+    turn_all_ways(page, lambda to: page.keyboard.press(f"Arrow{to.title()}"))
     page.reload()
     page.wait_for_selector(f"#canvas[data-player='{player}']")
     assert page.locator("#scores li").count() == 1

@@ -88,15 +88,15 @@ export class Drawing {
     if (player === this.#me()) return;
     const brush = this.#brush;
     const [x, y] = this.#line(player, part)[0];
-    const crowned = player === this.#arena.state.crown;
     const size = Math.max(0.8, 11 / (this.#canvas.clientWidth / WIDTH)); // 11 px, that it can be read
-    const { name } = this.#arena.state.snakes[player];
+    const { name, heading } = this.#arena.state.snakes[player];
     brush.font = `${size}px system-ui, sans-serif`;
     brush.textAlign = "center";
     const half = brush.measureText(name).width / 2;
     brush.fillStyle = colour("var(--text)");
-    const above = y - (crowned ? 1.3 : 0.7);
-    brush.fillText(name, Math.min(Math.max(x, half), WIDTH - half), above < size ? y + 0.7 + size : above);
+    const above = y - (player === this.#arena.state.crown ? 1.3 : 0.7);
+    const base = heading === "down" || above < size ? y + 0.7 + size : above;
+    brush.fillText(name, Math.min(Math.max(x, half), WIDTH - half), base);
   }
 
   // The middle of a snake from its head on, which leaves the grid where it crosses an edge.
