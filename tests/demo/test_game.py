@@ -16,8 +16,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
+from hyperws.demo import create_server
+from hyperws.demo.game import rules
 from hyperws.demo.game.room import every
 from hyperws.demo.game.rules import (
     AWAY,
@@ -539,6 +542,24 @@ def test_rooms_are_apart(demo: Demo) -> None:
         assert list(bob.copy.state["snakes"]) == [bob.me]
 
 
+def test_an_arena_is_forgotten_after_its_players(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "AWAY", 2)
+    monkeypatch.setattr(rules, "FORGOTTEN", 4)
+
+    async def play() -> None:
+        async with create_server(port=0) as server:
+            url = "ws://{}:{}/game/lone".format(*server.address)
+            async with connect_async(url, proxy=None) as socket:
+                await socket.send(json.dumps({"type": "join", "token": "a" * 24, "name": "Ann"}))
+                while "moved" not in str(await socket.recv()):
+                    pass
+                [room] = [task for task in asyncio.all_tasks() if task.get_name() == "game:lone"]
+            await asyncio.wait_for(room, TIMEOUT)
+            assert server.topics.in_use() == []
+
+    asyncio.run(play())
+
+
 # --- several processes
 
 
@@ -660,6 +681,20 @@ def test_a_swipe_turns(visitors: Visitors, demo: Demo) -> None:
         page.mouse.up()
 
     turn_all_ways(page, swipe)
+
+
+def test_who_finds_no_place_watches(visitors: Visitors, demo: Demo) -> None:
+    with ExitStack() as stack:
+        for each in "0123456789ab":
+            stack.enter_context(client(demo, "watched")).join(each)
+        page = visitors.visit(demo, "/game/watched")
+        page.get_by_role("button", name="Play").click()
+        page.wait_for_selector("#complaint:text('The arena is full')")
+        assert page.is_visible("#entrance")
+        assert not page.is_visible("#pad")
+        page.evaluate(COLLECT_HASHES, int(page.get_attribute("#canvas", "data-tick")) + 20)
+        page.evaluate("() => window.hashes")
+    page.wait_for_selector("#scores span:text('(away)')")
 
 
 def test_after_a_cut_it_is_the_same_snake(visitors: Visitors, demo: Demo) -> None:

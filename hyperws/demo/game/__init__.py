@@ -62,8 +62,8 @@ def mount(server: Server) -> None:
 
     def enter(name: str) -> Room:
         if name not in rooms:
-            rooms[name] = Room(server, name)
-            task = asyncio.create_task(run(name, rooms[name]))
+            room = rooms[name] = Room(server, name)
+            task = asyncio.create_task(run(name, room), name=room.topic)
             running.add(task)
             task.add_done_callback(running.discard)
         rooms[name].visitors += 1

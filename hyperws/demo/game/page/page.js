@@ -35,8 +35,9 @@ const connection = connect(location.pathname, {
     } else if (message.type === "joined") {
       me = message.you;
     } else if (message.type === "error") {
-      if (!own()) play(false);
-      say(message.text);
+      if (own()) return say(message.text);
+      play(false);
+      $("complaint").textContent = message.text;
     }
   },
 });
@@ -58,6 +59,7 @@ function own() {
 }
 
 function join() {
+  $("complaint").textContent = "";
   play(connection.send({ type: "join", token, name }));
 }
 
