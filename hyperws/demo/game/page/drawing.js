@@ -88,7 +88,7 @@ export class Drawing {
     if (player === this.#me()) return;
     const brush = this.#brush;
     const [x, y] = this.#line(player, part)[0];
-    const size = Math.max(0.8, 11 / (this.#canvas.clientWidth / WIDTH)); // 11 px, that it can be read
+    const size = (12 * WIDTH) / this.#canvas.clientWidth; // 12 px
     const { name, heading } = this.#arena.state.snakes[player];
     brush.font = `${size}px system-ui, sans-serif`;
     brush.textAlign = "center";
