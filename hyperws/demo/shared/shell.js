@@ -15,7 +15,8 @@ state.setAttribute("role", "status");
 const cut = element("button", { type: "button", className: "quiet", textContent: "Cut", hidden: true });
 cut.title = "Cut the connection, and watch it heal";
 
-const home = element("a", { href: "/", className: "home" }, element("img", { src: "/shared/icon.svg", alt: "", width: 24, height: 24 }), "hyperws demo");
+const home = element("a", { href: "/", className: "home" }, element("img", { src: "/shared/icon.svg", alt: "", width: 24, height: 24 }), element("span", { textContent: "hyperws demo" }));
+home.ariaLabel = "hyperws demo"; // also where there is no room for the words
 document.body.prepend(
   element("header", {}, home, element("h1", { textContent: title }), element("div", { className: "link" }, state, cut)),
 );
