@@ -1,9 +1,9 @@
 """Trading, at /trading: one invented market for all, with exact prices, read at one's own pace.
 
-From the client:  {"type": "subscribe", "topic": "book:AAPL", "since": 17}    since: the last tick it has, if any
+From the client:  {"type": "subscribe", "topic": "book:AAPL", "since": 17}    since: the tick it has, if any
                   {"type": "subscribe", "topic": "quote:AAPL"}
                   {"type": "unsubscribe", "topic": "book:AAPL"}
-                  {"type": "hold", "seconds": 3}    for so long it wants nothing: as if the network stood still
+                  {"type": "hold", "seconds": 3}    for so long it gets nothing, as if it were slow
 To the client:    {"type": "welcome", "trader": "trader-4f1c", "process": 4711, "rate": 10,
                    "symbols": [{"symbol": "AAPL", "name": "Apple", "places": 2}, ...]}
                   {"type": "subscribed", "topic": "book:AAPL", "recovered": null}
@@ -43,7 +43,7 @@ from .. import messages, pages
 from .feed import Feed, quotation, symbol_of, topic_name
 from .market import INSTRUMENTS, RATE
 
-TOPICS = {f"{kind}:{symbol}" for kind in ("book", "quote") for symbol in INSTRUMENTS}
+TOPICS = [f"{kind}:{symbol}" for kind in ("book", "quote") for symbol in INSTRUMENTS]
 SYMBOLS = [{"symbol": each.symbol, "name": each.name, "places": each.places} for each in INSTRUMENTS.values()]
 
 Topic = Annotated[str, Meta(max_length=20)]
@@ -74,7 +74,7 @@ def mount(server: Server) -> None:
                     case Hold(seconds):
                         await trader.hold(seconds)
                     case Subscribe(topic) | Unsubscribe(topic) if topic not in TOPICS:
-                        text = f"There is no topic {topic!r}, but book: and quote: of {', '.join(INSTRUMENTS)}"
+                        text = f"There is no topic {topic!r}. There are {', '.join(TOPICS)}"
                         await ctx.send(messages.message("error", text=text))
                     case Subscribe(topic, since):
                         await trader.subscribe(topic, since)
@@ -101,11 +101,11 @@ class Trader:
         await self.ctx.send(messages.message("welcome", **words))
 
     async def subscribe(self, topic: str, since: int | None) -> None:
+        market = await self.feed.market(symbol_of(topic))
+        self.feed.catch_up(market)
         if topic not in self.reads:
             self.reads.add(topic)
             self.feed.came(topic)
-        market = await self.feed.market(symbol_of(topic))
-        self.feed.catch_up(market)
         self.ctx.unsubscribe(topic_name(topic))  # what is held back for a slow reader is older
         if topic.startswith("quote:"):
             self.ctx.subscribe(topic_name(topic), policy="latest")

@@ -36,17 +36,20 @@ class Feed:
 
     async def tick(self) -> None:
         while self.readers:
-            for symbol in sorted({symbol_of(topic) for topic in self.readers}):
+            for symbol in {symbol_of(topic) for topic in self.readers}:
                 self.catch_up(await self.market(symbol))
             await asyncio.sleep((PERIOD - time.time_ns() % PERIOD) / 1e9)
 
     async def market(self, symbol: str) -> Market:
-        """A market that is not far behind. One made anew is replayed in a thread, so that the others go on."""
-        market = self.markets.get(symbol)
-        now = tick_number(time.time_ns())
-        if market is None or abs(now - market.number) > MEMORY:  # nobody looked, or the clock was set
-            market = self.markets[symbol] = await asyncio.to_thread(Market, INSTRUMENTS[symbol], now)
-        return market
+        """A market that is not far behind. A new one is replayed in a thread: the others go on meanwhile."""
+        while True:
+            market = self.markets.get(symbol)
+            now = tick_number(time.time_ns())
+            if market is not None and abs(now - market.number) <= MEMORY:
+                return market
+            new = await asyncio.to_thread(Market, INSTRUMENTS[symbol], now)
+            if self.markets.get(symbol) is market:  # nobody else was quicker
+                self.markets[symbol] = new
 
     def catch_up(self, market: Market) -> None:
         now = tick_number(time.time_ns())
@@ -59,7 +62,7 @@ class Feed:
                 self.server.publish(topic_name(quote), quotation(quote, market), local=True)
 
     def past(self, topic: str, market: Market, since: int | None) -> tuple[bool | None, list[str]]:
-        """What a reader of a book who has it as of tick `since` is to get, and whether that is all it missed."""
+        """What is to be sent to one who has a book as of tick `since`, and whether that is all it missed."""
         missed = None if since is None else market.since(since)
         if missed is None:
             return (None if since is None else False), [snapshot(topic, market)]

@@ -21,7 +21,7 @@ LEVELS = 6  # prices on each side of a book
 MEMORY = 60 * RATE  # the last ticks that are kept
 PULSE = RATE  # ticks from one price of the line to the next
 LINE = 180  # prices of the line: three minutes
-CHECKED = 10  # each so manieth tick has a checksum
+CHECKED = 10  # every tenth tick has a checksum
 
 
 class Instrument(NamedTuple):
@@ -125,12 +125,13 @@ class Market:
         return list(self.ticks)[len(self.ticks) - missed :]
 
     def checksum(self) -> int:
-        """The CRC-32 of all that a reader knows of the book, each side from its best price on."""
-        sides = (
+        """The CRC-32 of what a reader has, each side from its best price on, in a form such as
+        "17 228.40x120,228.39x40 228.42x300,228.45x20 228.41 900"."""
+        bids, asks = (
             ",".join(f"{self.text(price)}x{size}" for price, size in side.from_best())
             for side in (self.bids, self.asks)
         )
-        return crc32(" ".join((str(self.number), *sides, self.text(self.last), str(self.volume))).encode())
+        return crc32(f"{self.number} {bids} {asks} {self.text(self.last)} {self.volume}".encode())
 
     def text(self, price: int) -> str:
         return price_text(price, self.instrument.places)

@@ -15,11 +15,9 @@ export class Book {
     this.#note(snapshot);
   }
 
-  // Says what became of a delta: "taken"; "known" where the book has it already; "gap" where something between
-  // is missing, and it can't be taken.
+  // Takes a delta, unless it does not follow what the book has. Returns whether it did.
   take(delta) {
-    if (this.at === null || delta.prev > this.at) return "gap";
-    if (delta.prev < this.at) return "known";
+    if (delta.prev !== this.at) return false;
     for (const side of SIDES) {
       for (const [price, size] of delta[side]) {
         if (size) this.#sides[side].set(price, size);
@@ -27,7 +25,7 @@ export class Book {
       }
     }
     this.#note(delta);
-    return "taken";
+    return true;
   }
 
   // [[price, size], ...] of "bids" or "asks", from the best price on.

@@ -109,14 +109,12 @@ function takeDelta(delta) {
     say(`Lost the message of tick ${delta.at}.`);
     return;
   }
-  const outcome = book.take(delta);
-  if (outcome === "gap") {
+  if (!book.take(delta)) {
     say(`A gap: tick ${delta.at} follows ${delta.prev}, and the book is as of ${book.at}. Asking for the rest.`);
-    ask(book.at);
-  } else if (outcome === "taken") {
-    if (delta.at % rate === 0) line = [...line.slice(1), delta.last];
-    verify(delta);
+    return ask(book.at);
   }
+  if (delta.at % rate === 0) line = [...line.slice(1), delta.last];
+  verify(delta);
 }
 
 // Compares the book with the server's, where the message has a checksum. Shows it soon.
