@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -20,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
-from hyperws.demo.trading.feed import delta, snapshot
+from hyperws import Server
+from hyperws.demo.trading.feed import Feed, delta, snapshot
 from hyperws.demo.trading.market import (
     CHECKED,
     INSTRUMENTS,
@@ -115,6 +117,18 @@ def test_texts_of_prices_are_exact(prices: list[int], places: int) -> None:
     texts = [price_text(price, places) for price in prices]
     assert all(len(text.rpartition(".")[2]) == places for text in texts)
     assert sum(map(Decimal, texts)) == Decimal(sum(prices)).scaleb(-places)
+
+
+def test_the_feed_rests_when_nobody_reads() -> None:
+    async def read_and_leave() -> None:
+        feed = Feed(Server())
+        for topic in ("book:AAPL", "quote:AAPL"):
+            feed.came(topic)
+        feed.left(["book:AAPL", "quote:AAPL"])
+        assert feed.ticking is not None
+        await asyncio.wait_for(feed.ticking, TIMEOUT)
+
+    asyncio.run(read_and_leave())
 
 
 # --- clients
@@ -216,7 +230,8 @@ def test_two_readers_have_the_same_book(demo: Demo) -> None:
 
 
 def test_only_what_was_subscribed_to_comes(demo: Demo) -> None:
-    with trader(demo) as client:
+    with trader(demo) as client, trader(demo) as other:
+        other.subscribe("quote:AAPL")
         for topic in ("quote:AAPL", "quote:KELP", "book:AMZN"):
             client.subscribe(topic)
         seen = {client.receive()["topic"] for _ in range(20)}
@@ -284,7 +299,8 @@ def test_who_asks_for_a_gap_gets_it_without_a_repetition(demo: Demo) -> None:
         assert client.checked >= 2
 
 
-def test_a_slow_reader_gets_the_newest_quote_and_all_of_the_book(demo: Demo) -> None:
+@pytest.mark.parametrize("requests", [3, 8])  # which the server can answer, or can't before it reads
+def test_a_slow_reader_gets_the_newest_quote_and_all_of_the_book(demo: Demo, requests: int) -> None:
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # or the system buffers megabytes
@@ -294,8 +310,9 @@ def test_a_slow_reader_gets_the_newest_quote_and_all_of_the_book(demo: Demo) -> 
         first = client.expect("quote")["at"]
         client.subscribe("book:OTTER")
         client.follow(1)
-        for _ in range(6):  # hundreds of KiB that it does not read
+        for _ in range(requests):  # 100 KB each that it does not read
             client.send("subscribe", topic="book:OTTER", since=first - MEMORY + 100)
+        client.send("subscribe", topic="quote:OTTER")  # while one is held back
         witness.subscribe("quote:OTTER")
         newest = first
         while newest < first + 40:
@@ -308,8 +325,8 @@ def test_a_slow_reader_gets_the_newest_quote_and_all_of_the_book(demo: Demo) -> 
             if message["type"] == "quote":
                 quotes.append(message["at"])
             elif message["type"] == "subscribed":
-                told += 1
-            elif told == 6:  # the last one's past, and then what happens
+                told += message["topic"] == "book:OTTER"
+            elif told == requests:  # the last one's past, and then what happens
                 if message["prev"] == first - MEMORY + 100:
                     client.at, client.sides = None, {}
                 assert client.at in (None, message["prev"])

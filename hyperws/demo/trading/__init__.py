@@ -128,7 +128,7 @@ class Trader:
 
     async def hold(self, seconds: int) -> None:
         """Give it nothing for a while, and then what it missed."""
-        had = {topic: (await self.feed.market(symbol_of(topic))).number for topic in self.reads}
+        had = {topic: self.feed.markets[symbol_of(topic)].number for topic in self.reads}
         for topic in had:
             self.ctx.unsubscribe(topic_name(topic))
         await asyncio.sleep(seconds)
