@@ -17,7 +17,7 @@ export function addRow({ symbol, name }, { on, onswitch, onchoose }) {
   const [bid, ask, last] = [element("span"), element("span"), element("span")];
   Object.assign(line.insertCell(), { className: "number" }).append(bid, " · ", ask);
   Object.assign(line.insertCell(), { className: "number" }).append(last);
-  const row = { line, chosen, bid, ask, last, quote: null, at: null };
+  const row = { wanted, chosen, bid, ask, last, quote: null, at: null };
   rows.set(symbol, row);
   clear(row);
 
@@ -37,6 +37,7 @@ export function choose(symbol) {
 // Shows a quote. Returns how many were left out since the last one.
 export function show(symbol, quote) {
   const row = rows.get(symbol);
+  if (!row.wanted.checked) return 0; // it was on its way
   const leftOut = row.at === null ? 0 : quote.at - row.at - 1;
   const change = row.quote ? units(quote.last) - units(row.quote.last) : 0n;
   row.bid.textContent = quote.bid;
