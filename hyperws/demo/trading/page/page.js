@@ -134,6 +134,7 @@ let drawing = null;
 
 function drawNow() {
   drawing = null;
+  if (book.at === null) return; // another one was chosen meanwhile
   drawBook(book, places.get(symbol));
   drawLine([...line, book.last], places.get(symbol));
   byId("checked").textContent = checked;
