@@ -1,53 +1,145 @@
-"""Chat, at /chat: what one visitor writes, everyone who has the page open reads. All messages are JSON.
+"""Chat, at /chat/ROOM: what one visitor says, everyone in the room reads, all in the same order.
 
-From the client:  {"type": "message", "text": "hello"}
-To the client:    {"type": "welcome", "text": "Welcome to chat, ...", "you": "127.0.0.1:50000", "limit": 1000}
-                  {"type": "message", "text": "hello", "from": "127.0.0.1:50000"}
-                  {"type": "error", "text": "what was wrong with the last message"}
+From a visitor:  {"type": "subscribe", "topic": "chat:ROOM", "since": "the last `at`, after a reconnect"}
+                 {"type": "enter", "name": "Ada", "id": "a secret of this tab"}, and again for another name
+                 {"type": "say", "id": "1", "text": "hello"}
+                 {"type": "writing"}
+
+To a visitor:    {"type": "welcome", "text": "Welcome to chat, client: 127.0.0.1:50000"}
+                 {"type": "said", "topic": "chat:ROOM", "at": "...", "id": "1", "visitor": "3f2a...",
+                     "name": "Ada #3f2a", "text": "hello", "time": milliseconds since 1970}
+                 {"type": "subscribed", "topic": "chat:ROOM", "at": "...", "recovered": true}
+                 {"type": "missing"}: something was said that will not come
+                 {"type": "you", "visitor": "3f2a...", "name": "Ada #3f2a"}, the answer to "enter"
+                 {"type": "members", "members": [{"member": "...", "visitor": "...", "name": "..."}]}
+                 {"type": "here", "member": ..., "visitor": ..., "name": ...}: has come, or has another name
+                 {"type": "left", "member": ..., "visitor": ..., "name": ...}
+                 {"type": "writing", "visitor": ..., "name": ...}
+                 {"type": "refused", "id": "1", "wait": seconds, "text": "why"}: what was to be said
+                 {"type": "error", "text": "what is wrong with the last message"}
+
+A connection is one member, so two tabs are two. Anyone may take any name; the sign behind it follows from the
+tab's secret and tells namesakes apart. What was said is one history for all processes, so that its order is
+the same everywhere; who is there is told by each process to its own visitors.
 """
 
 from __future__ import annotations
 
-import json
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
 
-from hyperws import Context, Server
+import msgspec
+from msgspec import Meta
 
-TOPIC = "chat"
-LIMIT = 1000  # characters in one message
+from hyperws import Context, Member, Server
+
+from .. import pages
+from ..messages import Incoming, Rate, message, read
+
+PATTERN = r"/chat/{room:[\w-]{1,40}}"
+KEPT = 100  # things said in a room: even the longest together fit into a visitor's Limits.send_queue
+KEPT_SECONDS = 3600.0
+
+
+class Subscribe(Incoming):
+    topic: str
+    since: Annotated[str, Meta(max_length=80)] = "start"
+
+
+class Enter(Incoming):
+    name: Annotated[str, Meta(max_length=20, pattern=r"^\S.*\Z")]
+    id: Annotated[str, Meta(min_length=8, max_length=64)]
+
+
+class Say(Incoming):
+    id: Annotated[str, Meta(max_length=32)]
+    text: Annotated[str, Meta(max_length=1000, pattern=r"\S")]
+
+
+class Writing(Incoming):
+    pass
 
 
 def mount(server: Server) -> None:
+    pages.show(server, PATTERN, Path(__file__).parent)
+    server.history("chat:*", messages=KEPT, seconds=KEPT_SECONDS, wrap=numbered)
+
+    @server.route("/chat", methods=["GET", "HEAD"], websocket=False)
+    async def lobby(ctx: Context) -> None:
+        await ctx.redirect("/chat/lobby")
+
+    @server.route(PATTERN, websocket=True)
     async def chat(ctx: Context) -> None:
-        you = ctx.client
-        welcome = f"Welcome to chat, client: {you}"
-        await ctx.send(json.dumps({"type": "welcome", "text": welcome, "you": you, "limit": LIMIT}))
-        ctx.subscribe(TOPIC)
-        async for message in ctx:
-            try:
-                text = parse(message)
-            except ValueError as error:
-                await ctx.send(json.dumps({"type": "error", "text": str(error)}))
-            else:
-                server.publish(TOPIC, json.dumps({"type": "message", "text": text, "from": you}))
+        topic = f"chat:{ctx.params['room']}"
+        beside = f"writing:{ctx.params['room']}"  # what is not worth keeping
+        me: dict[str, str] | None = None
+        pace = Rate(0.5, 5)
+        await ctx.send(message("welcome", text=f"Welcome to chat, client: {ctx.client}"))
+        ctx.subscribe(beside, policy="drop")
+        async for wish in read(ctx, (Subscribe, Enter, Say, Writing)):
+            match wish:
+                case Subscribe(topic=wanted) if wanted != topic:
+                    await ctx.send(message("error", text=f"The topic of this room is {topic}"))
+                case Subscribe(since=since):
+                    await catch_up(ctx, topic, since, me)
+                case Enter(name=name, id=id):
+                    visitor = sha256(id.encode()).hexdigest()[:16]
+                    me = {"visitor": visitor, "name": f"{name} #{visitor[:4]}"}
+                    await ctx.send(message("you", **me))
+                    ctx.subscribe(topic, member=me)
+                case _ if me is None:
+                    await ctx.send(message("error", text="Say who you are first"))
+                case Say(id=id, text=text):
+                    if wait := pace.wait():
+                        words = f"Too fast: write again in {wait:.1f} seconds"
+                        await ctx.send(message("refused", id=id, wait=wait, text=words))
+                    else:
+                        now = round(time.time() * 1000)
+                        server.publish(topic, encode(id=id, text=text, time=now, **me))
+                case Writing():
+                    ctx.publish(beside, message("writing", **me))
 
-    server.route("/chat", chat, websocket=True)
+    async def catch_up(ctx: Context, topic: str, since: str, me: dict[str, str] | None) -> None:
+        """Give a visitor what was said, and who is there."""
+        ctx.unsubscribe(topic)
+        subscription = await ctx.subscribe(topic, since, member=me)
+        recovered = subscription.recovered
+        if not recovered:
+            await ctx.send(message("missing"))
+            ctx.unsubscribe(topic)
+            subscription = await ctx.subscribe(topic, "start", member=me)  # then at least what there is
+        at = f"{subscription.epoch}:{subscription.offset}"
+        await ctx.send(message("subscribed", topic=topic, at=at, recovered=recovered))
+        members = [described(member) for member in await server.members(topic)]
+        await ctx.send(message("members", members=members))
+
+    @server.on_member_joined
+    def here(topic: str, member: Member) -> None:
+        tell(topic, "here", member)
+
+    @server.on_member_left
+    def left(topic: str, member: Member) -> None:
+        tell(topic, "left", member)
+
+    @server.on_gap
+    def gap(topic: str) -> None:
+        tell(topic, "missing")
+
+    def tell(topic: str, type: str, member: Member | None = None) -> None:
+        """Tell the visitors of a room who are in this process: the other processes do the same."""
+        if topic.startswith("chat:"):
+            server.publish(topic, message(type, **described(member) if member else {}), local=True)
 
 
-def parse(message: str | bytes) -> str:
-    """The text that a client wants to say; ValueError names what is wrong with the message."""
-    if isinstance(message, bytes):
-        raise ValueError("Send text, not bytes")
-    try:
-        content = json.loads(message)
-    except (ValueError, RecursionError):  # RecursionError: thousands of opening brackets
-        raise ValueError("Not valid JSON") from None
-    match content:
-        case {"type": "message", "text": str(text)}:
-            pass
-        case _:
-            raise ValueError('Expected {"type": "message", "text": "..."}')
-    if not text.strip():
-        raise ValueError("The message is empty")
-    if len(text) > LIMIT:
-        raise ValueError(f"The message is longer than {LIMIT} characters")
-    return text
+def encode(**fields: Any) -> str:
+    return msgspec.json.encode(fields).decode()
+
+
+def numbered(topic: str, said: str | bytes, epoch: str, offset: int) -> str:
+    return message("said", topic=topic, at=f"{epoch}:{offset}", **msgspec.json.decode(said))
+
+
+def described(member: Member) -> dict[str, str]:
+    return {"member": member.id, **member.data}
