@@ -11,7 +11,7 @@ from hyperws.demo import APPLICATIONS
 
 from .conftest import Demo, Visitors
 
-PATHS = ["/", "/data", "/echo", "/mux", "/broadcast", "/game/arena", "/trading"]  # every application adds its page's
+PATHS = ["/", "/data", "/echo", "/mux", "/broadcast", "/game/arena", "/trading", "/chat/lobby"]  # every application adds its page's
 
 TIMEOUT = 5  # seconds
 
