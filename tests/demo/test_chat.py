@@ -253,7 +253,7 @@ def test_who_speaks_too_much_is_told_to_wait_and_others_are_not(demo: Demo, room
             ada.say(f"quick {turn}")
         refused = ada.until("refused")
         assert refused["id"] == "5"
-        assert refused["text"] == f"Too fast: write again in {refused['wait']:.1f} seconds"
+        assert refused["text"] == f"Too fast: try again in {refused['wait']:.1f} seconds"
         assert refused["wait"] > 0
         bob.say("calm")
         assert bob.said(6) == [*(f"quick {turn}" for turn in range(5)), "calm"]
@@ -410,7 +410,7 @@ def test_who_speaks_too_much_gets_the_text_back_and_may_go_on(
     page = visitors.visit(demo, f"/chat/{room}", name="Ada")
     for turn in range(6):
         speak(page, f"quick {turn}")
-    expect(page.locator("#refusal")).to_contain_text("Too fast: write again in")
+    expect(page.locator("#refusal")).to_contain_text("Too fast: try again in")
     expect(page.locator("#send")).to_contain_text("Send in")
     expect(page.locator("#text")).to_have_value("quick 5")
     expect(page.locator("#send")).to_have_text("Send")

@@ -15,7 +15,7 @@ To a visitor:    {"type": "welcome", "text": "Welcome to chat, client: 127.0.0.1
                  {"type": "here", "member": ..., "visitor": ..., "name": ...}: has come, or has another name
                  {"type": "left", "member": ..., "visitor": ..., "name": ...}
                  {"type": "writing", "visitor": ..., "name": ...}
-                 {"type": "refused", "id": "1", "wait": seconds, "text": "why"}: what was to be said
+                 {"type": "refused", "id": "1", "wait": seconds, "text": "why"}, where one is too fast
                  {"type": "error", "text": "what is wrong with the last message"}
 
 A connection is one member, so two tabs are two. Anyone may take any name; the sign behind it follows from the
@@ -75,10 +75,15 @@ def mount(server: Server) -> None:
         topic = f"chat:{ctx.params['room']}"
         beside = f"writing:{ctx.params['room']}"  # what is not worth keeping
         me: dict[str, str] | None = None
-        pace = Rate(0.5, 5)
+        pace = Rate(0.5, 7)  # to subscribe, to enter, and to say five things at once
         await ctx.send(message("welcome", text=f"Welcome to chat, client: {ctx.client}"))
         ctx.subscribe(beside, policy="drop")
         async for wish in read(ctx, (Subscribe, Enter, Say, Writing)):
+            if not isinstance(wish, Writing) and (wait := pace.wait()):
+                words = f"Too fast: try again in {wait:.1f} seconds"
+                id = wish.id if isinstance(wish, Say) else None
+                await ctx.send(message("refused", id=id, wait=wait, text=words))
+                continue
             match wish:
                 case Subscribe(topic=wanted) if wanted != topic:
                     await ctx.send(message("error", text=f"The topic of this room is {topic}"))
@@ -92,12 +97,8 @@ def mount(server: Server) -> None:
                 case _ if me is None:
                     await ctx.send(message("error", text="Say who you are first"))
                 case Say(id=id, text=text):
-                    if wait := pace.wait():
-                        words = f"Too fast: write again in {wait:.1f} seconds"
-                        await ctx.send(message("refused", id=id, wait=wait, text=words))
-                    else:
-                        now = round(time.time() * 1000)
-                        server.publish(topic, encode(id=id, text=text, time=now, **me))
+                    now = round(time.time() * 1000)
+                    server.publish(topic, encode(id=id, text=text, time=now, **me))
                 case Writing():
                     ctx.publish(beside, message("writing", **me))
 

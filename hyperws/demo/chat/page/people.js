@@ -1,39 +1,45 @@
-// Who is in the room. A member is one connection; `visitor` tells which of them are this tab.
+// Who is in the room. A member is one connection; its `visitor` is the tab that it belongs to.
 
 import { colourOf } from "/shared/visitor.js";
+
+export let me = sessionStorage.chatVisitor; // the visitor that is this tab, once the server has told
 
 const list = document.getElementById("people");
 const count = document.getElementById("count");
 let members = new Map(); // member: { visitor, name }
 
-// These are all there are.
-export function showAll(all, me) {
-  members = new Map(all.map((one) => [one.member, one]));
-  draw(me);
+export function iAm({ visitor }) {
+  me = sessionStorage.chatVisitor = visitor;
 }
 
-// One has come, or has another name. Returns what was known before, undefined for one who has come.
-export function show(one, me) {
-  const before = members.get(one.member);
+// These are all there are.
+export function set(all) {
+  members = new Map(all.map((one) => [one.member, one]));
+  show();
+}
+
+// One has come, or has another name. Returns the name so far, undefined for one who has come.
+export function add(one) {
+  const before = members.get(one.member)?.name;
   members.set(one.member, one);
-  draw(me);
+  show();
   return before;
 }
 
-export function remove(one, me) {
+export function remove(one) {
   members.delete(one.member);
-  draw(me);
+  show();
 }
 
-function draw(me) {
+function show() {
   const sorted = [...members.values()].sort((one, other) => one.name.localeCompare(other.name));
   count.textContent = sorted.length;
-  list.replaceChildren(
-    ...sorted.map(({ visitor, name }) => {
-      const item = document.createElement("li");
-      item.textContent = visitor === me ? `${name} (you)` : name;
-      item.style.color = colourOf(name);
-      return item;
-    }),
-  );
+  list.replaceChildren(...sorted.map(item));
+}
+
+function item({ visitor, name }) {
+  const made = document.createElement("li");
+  made.textContent = visitor === me ? `${name} (you)` : name;
+  made.style.color = colourOf(name);
+  return made;
 }
