@@ -470,6 +470,27 @@ def test_what_got_lost_on_its_way_is_said_once(
             assert [each["text"] for each in late.heard if each["type"] == "said"] == order
 
 
+def test_what_comes_twice_is_shown_once(visitors: Visitors, demo: Demo, room: str) -> None:
+    """As where something was said again that had not got lost after all."""
+
+    def twice(route: Any) -> None:
+        server = route.connect_to_server()
+        server.on_message(lambda data: [route.send(data) for _ in range(2)])
+
+    page = visitors.visit(demo, f"/chat/{room}", name="Ada")
+    page.route_web_socket("**", twice)
+    page.reload()
+    wait_for_state(page, "open")
+    with guest(demo, room, "Bob") as bob:
+        speak(page, "hello")
+        bob.said(1)
+        bob.say("hello")
+        bob.said(1)
+        bob.say("the end")
+        expect(texts(page).last).to_have_text("the end")
+        expect(texts(page)).to_have_text(["hello", "hello", "the end"])
+
+
 def test_a_page_heals_and_shows_what_was_said_meanwhile(visitors: Visitors, demo: Demo, room: str) -> None:
     page = visitors.visit(demo, f"/chat/{room}", name="Ada")
     with guest(demo, room, "Bob") as bob:
