@@ -121,6 +121,8 @@ class Presence:
         self.names = 0
         self.changes: dict[str, list[tuple[Kind, Member]]] = {}
         """Who has come and gone here, as far as it is not in our notes yet."""
+        self.meanwhile: dict[str, list[Envelope]] = {}
+        """The news of topics whose notes are being read: the notes may be older."""
         self.alive: set[str] = set()
         """The processes that were there at the last look."""
         self.doubt_until: float | None = None
@@ -162,6 +164,7 @@ class Presence:
         """The topic is not in use here any more."""
         assert self.uplink is not None
         self.uplink.untrack(topic)
+        self.meanwhile.pop(topic, None)
         for origin in self.members.origins(topic):
             if origin != self.origin:
                 self.members.forget(topic, origin)
@@ -173,7 +176,8 @@ class Presence:
             self.track(topic)
             if topic not in uplink.tracked or topic in uplink.unread:
                 here = self.members.at(topic, self.origin)
-                if notes := await uplink.ask(topic):
+                notes = await uplink.ask(topic)
+                if notes and topic not in uplink.tracked:   # else they are read by now, as the hooks know
                     notes.pop(self.origin, None)
                     elsewhere = [decode_members(note).values() for note in notes.values()]
                     return [*here.values(), *chain.from_iterable(elsewhere)]
@@ -211,6 +215,11 @@ class Presence:
         if not self.topics.count(topic):
             return      # it has just been left
         self.track(topic)
+        if self.uplink is not None and topic in self.uplink.unread:
+            self.meanwhile.setdefault(topic, []).append(envelope)
+        self.apply(topic, envelope)
+
+    def apply(self, topic: str, envelope: Envelope) -> None:
         for member in decode_members(envelope.body).values():
             if envelope.kind is Kind.JOINED:
                 if self.members.add(topic, envelope.origin, member):
@@ -225,6 +234,8 @@ class Presence:
                 self.replace(topic, origin, {})
         for origin, note in notes.items():
             self.replace(topic, origin, decode_members(note))
+        for envelope in self.meanwhile.pop(topic, ()):
+            self.apply(topic, envelope)
 
     def living(self, origins: set[str], now: float) -> None:
         """Forget the members in processes that are not there any more."""

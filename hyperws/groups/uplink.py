@@ -367,17 +367,17 @@ class Uplink:
                 self.unwritten[topic] = None
                 raise
             self.notes.noted(topic)
+        while self.unread:
+            topic = next(iter(self.unread))
+            notes = await self.read_notes(link, topic)
+            if self.unread.pop(topic, topic) is None:
+                self.notes.read(topic, notes)
         while self.questions:
             topic, question = self.questions[0]
             notes = await self.read_notes(link, topic)
             self.questions.popleft()
             if not question.done():
                 question.set_result(notes)
-        while self.unread:
-            topic = next(iter(self.unread))
-            notes = await self.read_notes(link, topic)
-            if self.unread.pop(topic, topic) is None:
-                self.notes.read(topic, notes)
 
     async def read_notes(self, link: Link, topic: str) -> dict[str, bytes]:
         """The notes of the living on the members of a topic."""

@@ -289,6 +289,45 @@ async def test_members_are_known_everywhere(serving, broker):
         assert events[1] == [("joined", {"name": "Bob"}), ("joined", "Ann"), ("left", "Ann")]
 
 
+@pytest.mark.parametrize("asked", [False, True])
+async def test_one_who_leaves_while_notes_are_read_is_gone(serving, broker, monkeypatch, asked):
+    async with Cuttable(serving, broker) as pair:
+        await pair.one.subscribe("room", member="Ann")
+        await pair.until(lambda: broker.notes.get("members:room"))
+        told = []
+        pair.servers[1].hooks.joined.append(lambda topic, member: told.append(("joined", member.data)))
+        pair.servers[1].hooks.left.append(lambda topic, member: told.append(("left", member.data)))
+        read, taken = MemoryLink.read_notes, asyncio.Event()
+        monkeypatch.setattr(pair.servers[1]._relay.presence, "take", took(pair.servers[1], taken))
+
+        async def read_slowly(link, name):
+            notes = await read(link, name)
+            if name == "members:room" and not taken.is_set():
+                await pair.one.say("unsubscribe", "room")
+                await taken.wait()
+            return notes
+
+        monkeypatch.setattr(MemoryLink, "read_notes", read_slowly)
+        await pair.two.say("subscribe", "room", None, "Bob")
+        if not asked:
+            await taken.wait()
+            await pair.until(lambda: not pair.servers[1]._relay.uplink.unread)
+        await pair.two.get()
+        assert await pair.two.members("room") == ["Bob"]
+        assert told == [("joined", "Bob"), ("joined", "Ann"), ("left", "Ann")]
+
+
+def took(server, event):
+    """`take` of a server's presence, which tells when it has been called."""
+    take = server._relay.presence.take
+
+    def tell(topic, envelope):
+        take(topic, envelope)
+        event.set()
+
+    return tell
+
+
 async def test_members_of_a_process_that_has_died_are_gone(serving, broker, monkeypatch):
     monkeypatch.setattr(uplink_module, "PING", 0.05)
     monkeypatch.setattr(uplink_module, "ALIVE_SECONDS", 0.2)
