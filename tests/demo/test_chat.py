@@ -603,17 +603,18 @@ def test_those_at_a_worker_that_dies_have_left(tmp_path: Path, room: str) -> Non
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Demo, Demo]]:
-    """Two servers on one Redis."""
+def broker(tmp_path: Path) -> Iterator[Any]:
     broker = runpy.run_path(str(BROKERS))["RedisServer"](tmp_path)
-    try:
-        with (
-            running_demo(tmp_path, "--backplane", broker.url) as one,
-            running_demo(tmp_path, "--backplane", broker.url) as two,
-        ):
-            yield one, two
-    finally:
-        broker.stop()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, broker: Any) -> Iterator[tuple[Demo, Demo]]:
+    """Two servers on one Redis."""
+    options = tmp_path, "--backplane", broker.url
+    with running_demo(*options) as one, running_demo(*options) as two:
+        yield one, two
 
 
 def test_two_servers_are_one_room(pair: tuple[Demo, Demo], room: str) -> None:
@@ -630,6 +631,20 @@ def test_two_servers_are_one_room(pair: tuple[Demo, Demo], room: str) -> None:
         back.until("welcome")
         said, subscribed = back.subscribe(since=at)
         assert (said["text"], subscribed["recovered"]) == ("missed", True)
+
+
+def test_all_are_told_where_the_broker_has_forgotten_what_was_said(
+    pair: tuple[Demo, Demo], broker: Any, room: str
+) -> None:
+    with guest(pair[0], room, "Ada") as ada, guest(pair[1], room, "Bob") as bob:
+        ada.say("before")
+        assert ada.said(1) == bob.said(1) == ["before"]
+        broker.kill()
+        broker.start()
+        ada.until("missing")
+        bob.until("missing")
+        ada.say("after")
+        assert ada.said(1) == bob.said(1) == ["after"]
 
 
 def test_pages_of_two_servers_are_one_room(visitors: Visitors, pair: tuple[Demo, Demo], room: str) -> None:
