@@ -35,7 +35,7 @@ export class Connection {
   #pulse = null;
   #heard = 0; // when something came last, by performance.now()
   #pinged = 0; // when the server was asked for a sign of life, 0 if it has answered
-  #subscriptions = new Map(); // topic: { at, ask, onlost }
+  #subscriptions = new Map(); // topic: { at, moved, ask, onlost }; `moved`: a message has come since
 
   // `url` is a path, a URL, or a function that returns one, which is called for each attempt.
   //
@@ -74,7 +74,7 @@ export class Connection {
   // Asks for a topic now and at each new connection, with the position of its last message, so that what was
   // missed comes first. `ask` are further members of the request; `onlost` is called where it can't come.
   subscribe(topic, { onlost, ...ask } = {}) {
-    const subscription = { at: null, ask, onlost };
+    const subscription = { at: null, moved: false, ask, onlost };
     this.#subscriptions.set(topic, subscription);
     this.#request(topic, subscription);
   }
@@ -119,7 +119,9 @@ export class Connection {
     this.#options.onopen?.(this);
   }
 
-  #request(topic, { at, ask }) {
+  #request(topic, subscription) {
+    const { at, ask } = subscription;
+    subscription.moved = false;
     this.send({ type: "subscribe", topic, ...ask, ...(at !== null && { since: at }) });
   }
 
@@ -142,8 +144,11 @@ export class Connection {
   #note(message) {
     const subscription = this.#subscriptions.get(message?.topic);
     if (!subscription) return;
-    if (message.type === "subscribed" && message.recovered === false) subscription.onlost?.(message);
-    if (message.at !== undefined) subscription.at = message.at;
+    const answer = message.type === "subscribed";
+    if (answer && message.recovered === false) subscription.onlost?.(message);
+    if (message.at === undefined || (answer && subscription.moved)) return; // it began there, and has gone on since
+    subscription.at = message.at;
+    subscription.moved = true;
   }
 
   // A timer of a hidden page may be late, but what came meanwhile has its turn before it.
