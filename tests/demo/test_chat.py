@@ -491,6 +491,31 @@ def test_what_comes_twice_is_shown_once(visitors: Visitors, demo: Demo, room: st
         expect(texts(page)).to_have_text(["hello", "hello", "the end"])
 
 
+def test_a_page_asks_for_what_comes_after_all_that_it_has(visitors: Visitors, demo: Demo, room: str) -> None:
+    """Where a message comes before the word on where its subscription began, too."""
+    asked: list[str | None] = []
+
+    def serve(route: Any) -> None:
+        def answer(data: str) -> None:
+            message = json.loads(data)
+            if message["type"] == "subscribe":
+                asked.append(message.get("since"))
+                about = {"topic": message["topic"]}
+                said = {"id": str(len(asked)), "visitor": "x", "name": "Bob", "text": "hello", "time": 0}
+                route.send(json.dumps({"type": "said", "at": "e:6", **about, **said}))
+                route.send(json.dumps({"type": "subscribed", "at": "e:5", "recovered": True, **about}))
+
+        route.on_message(answer)
+
+    page = visitors.visit(demo, f"/chat/{room}", name="Ada")
+    page.route_web_socket("**", serve)
+    page.reload()
+    expect(texts(page)).to_have_count(1)
+    page.get_by_role("button", name="Cut").click()
+    expect(texts(page)).to_have_count(2)
+    assert asked == [None, "e:6"]
+
+
 def test_a_page_heals_and_shows_what_was_said_meanwhile(visitors: Visitors, demo: Demo, room: str) -> None:
     page = visitors.visit(demo, f"/chat/{room}", name="Ada")
     with guest(demo, room, "Bob") as bob:
