@@ -405,6 +405,10 @@ async def answer(call: Awaitable[T]) -> T:
     """What the broker answers. Raises Lost if it takes too long."""
     try:
         async with asyncio.timeout(ANSWER):
-            return await call
+            answered = await call
     except TimeoutError:
         raise Lost(f"no answer within {ANSWER:.0f} seconds") from None
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError    # asyncio.wait_for() in a client may lose it, up to Python 3.11
+    return answered

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -240,6 +241,21 @@ async def test_a_broker_that_does_not_answer_is_given_up(serving, broker, monkey
         assert (await pair.one.get())[0] == (await pair.two.get())[0] == "x"
         assert pair.gaps == [[], []]
         assert "no answer within" in caplog.text
+
+
+async def test_a_client_that_loses_a_cancellation_does_not_keep_a_server(serving, broker, monkeypatch):
+    asked = asyncio.Event()
+
+    async def unsubscribe(link, topics):
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with Cuttable(serving, broker) as pair:
+        await pair.one.subscribe("plain")
+        monkeypatch.setattr(MemoryLink, "unsubscribe", unsubscribe)
+        await pair.one.say("unsubscribe", "plain")
+        await asked.wait()
 
 
 async def test_a_broker_that_serves_no_history_is_asked_less_and_less(serving, broker, monkeypatch, caplog):
