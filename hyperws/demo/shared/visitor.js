@@ -17,7 +17,7 @@ export function rename(wanted) {
 export function colourOf(text) {
   let sum = 0;
   for (const character of text) sum = (sum * 31 + character.codePointAt(0)) % 360;
-  return `light-dark(hsl(${sum} 70% 34%), hsl(${sum} 75% 72%))`;
+  return `light-dark(oklch(0.48 0.13 ${sum}), oklch(0.8 0.12 ${sum}))`; // equally light, whatever the hue
 }
 
 function usable(text) {
