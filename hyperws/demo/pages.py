@@ -26,12 +26,12 @@ def mount(server: Server) -> None:
     show(server, "/", HERE / "front")
 
 
-def show(server: Server, pattern: str, folder: Path) -> None:
+def show(server: Server, pattern: str, folder: Path, file: str = "index.html") -> None:
     """Serve `page/index.html` in an application's folder at `pattern`, what lies beside it at /pages/NAME."""
     page = folder / "page"
 
     async def index(ctx: Context) -> None:
-        await ctx.send_file(page / "index.html")
+        await ctx.send_file(page / file)
 
     server.route(pattern, index, methods=["GET", "HEAD"], websocket=False)
     server.static(f"/pages/{folder.name}", page)
