@@ -15,11 +15,11 @@ from pathlib import Path
 import hyperws.demo.messages  # noqa: F401 - before all others: it says what to do where msgspec is missing
 from hyperws import Server
 
-from . import broadcast, chat, dashboard, echo, game, mux, pages, trading
+from . import broadcast, chat, collab, dashboard, echo, game, mux, pages, trading
 
 __all__ = ["create_server"]
 
-APPLICATIONS = (echo, chat, dashboard, mux, broadcast, game, trading)
+APPLICATIONS = (echo, chat, dashboard, mux, broadcast, game, trading, collab)
 
 
 def create_server(host: str = "127.0.0.1", port: int = 60000, folder: str | None = None) -> Server:
@@ -29,7 +29,10 @@ def create_server(host: str = "127.0.0.1", port: int = 60000, folder: str | None
     """
     server = Server(host=host, port=port, compression=True)
     for part in (pages, *APPLICATIONS):
-        part.mount(server)
+        if part is collab:
+            collab.mount(server, Path(folder) if folder else data_folder())
+        else:
+            part.mount(server)
     return server
 
 
