@@ -2,20 +2,21 @@
 
 The text is a CRDT: pycrdt on the server, Yjs in the page. Messages are those of y-websocket, in binary (see
 `protocol.py`), so that any client of Yjs may join: `new WebsocketProvider("ws://host/collab", doc, ydoc)`.
-A document is plain text, whatever its name in the Y.Doc is ("text" in the page); nothing else is let in.
+A document is one plain text, `ydoc.getText("text")`; nothing else is let in, see `updates.py`.
 
     0 0 state     sync step 1, from both sides: "this is what I have"
     0 1 update    sync step 2, the answer: "and this is what you lack"
-    0 2 update    a change; goes on to all others, in all processes
+    0 2 update    a change; goes on to all others, in all processes. Where the document lacks something that
+                  comes before it, the answer is step 1
     1 states      awareness: who is there, where their cursor is. A visitor speaks for one client of Yjs alone
     3             asks for the awareness of all
 
 Beside them there are texts in JSON, which a client of y-websocket never causes nor gets:
 
-    {"type": "ping", "id": 7}       answered by {"type": "pong", "id": 7}, when all that came before is stored
+    {"type": "ping", "id": 7}       answered by {"type": "pong", "id": 7} once all that came before is stored
     {"type": "error", "text": "…"}  what is wrong with a message; it is left out
 
-One who is too fast is read more slowly, as an update that is left out would make all later ones useless. What
+One who sends too much is read more slowly: an update that is left out would make all later ones useless. What
 grows too large ends the connection with 4413.
 
 Documents are kept in an SQLite file, from which all processes of a machine read what they have missed. So
@@ -26,17 +27,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
 from hyperws import Context, Member, Server
 
 from .. import pages
-from ..messages import Incoming, Rate, Refused, message
+from ..messages import Incoming, Refused, message
 from . import protocol
 
 try:
-    from .documents import Documents, TooLarge
+    from .documents import Documents, OutOfOrder, TooLarge
 except ModuleNotFoundError as error:
     if error.name != "pycrdt":
         raise
@@ -46,7 +48,9 @@ else:
 
 PATH = r"/collab/{doc:[\w-]{1,40}}"
 TOPIC = "collab:"
-CHARGED = 4096  # bytes that count as one message, for who sends too fast
+PAUSE = 0.01  # seconds, the least between two messages of a visitor
+SHARE = 0.1  # of this process's time, the most for a visitor
+MOST_MISSED = 3  # updates in a row for which a visitor is asked for what comes before
 
 
 class Ping(Incoming):
@@ -71,18 +75,18 @@ def mount(server: Server, folder: Path) -> None:
         document = documents.open(ctx.params["doc"])
         await ctx.send(protocol.step1(document.state()))
         await ctx.send(await everyone(topic))
-        rate = Rate(100, 200)
         client: int | None = None  # the one of Yjs that this visitor speaks for
+        missed = 0  # updates in a row that could not be taken
         async for data in ctx:
-            while wait := max(rate.wait() for _ in range(1 + len(data) // CHARGED)):
-                await asyncio.sleep(wait)
+            began = monotonic()
             try:
                 match decode(data):
                     case protocol.Step1(state):
                         await ctx.send(protocol.step2(document.since(state)))
-                    case protocol.Update(update):
-                        if news := document.take(update):
+                    case protocol.Update(update, changes):
+                        if news := document.take(update, changes):
                             server.publish(topic, protocol.update(news), exclude=ctx)
+                        missed = 0
                     case protocol.Awareness(states):
                         client = client if client is not None or not states else states[0].client
                         for one in states:
@@ -92,12 +96,21 @@ def mount(server: Server, folder: Path) -> None:
                         await ctx.send(await everyone(topic))
                     case Ping(None):
                         await ctx.send(message("pong"))
-                    case Ping(id):
+                    case Ping(id) if not missed:
                         await ctx.send(message("pong", id=id))
+            except OutOfOrder:
+                missed += 1
+                if missed <= MOST_MISSED:
+                    await ctx.send(protocol.step1(document.state()))
+                else:
+                    await ctx.send(message("error", text="The update goes on from what is not here"))
             except TooLarge as error:
                 return await ctx.close(4413, str(error))
-            except (Refused, msgspec.DecodeError, RecursionError) as error:
+            except (Refused, msgspec.DecodeError) as error:
+                missed += isinstance(data, bytes)
                 await ctx.send(message("error", text=str(error)))
+            spent = monotonic() - began
+            await asyncio.sleep(max(PAUSE, spent / SHARE - spent))
 
     async def everyone(topic: str) -> bytes:
         """The awareness of all who are there, in all processes."""

@@ -2,8 +2,8 @@
 
 All processes of a machine write to one file, one at a time, and read there what the others have written. What
 is in it survives the death of a process; a power cut may take the last seconds. The file is used right in the
-event loop: writing an update takes some ten microseconds, and reading a document as large as is allowed a few
-milliseconds.
+event loop: to keep an update takes about a tenth of a millisecond, now and then some more of them until the disk
+has it, and a document is as small as to be read in a few.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from weakref import WeakValueDictionary
 from pycrdt import Doc, Text, TransactionEvent, merge_updates
 
 from ..messages import Refused
+from .updates import Changes, Place, go_on, read_changes, read_state
 
-LARGEST = 512 * 1024  # bytes of a document with all traces of what was deleted, or of one update
+LARGEST = 256 * 1024  # bytes of a document with all traces of what was deleted, or of one update
 MOST_ROWS = 200  # of a document, before they are made into one
 MOST_DOCUMENTS = 1000
 PATIENCE = 2.0  # seconds for which another process may write
@@ -36,6 +37,10 @@ CREATE INDEX IF NOT EXISTS updates_of_document ON updates (document, id);
 
 class TooLarge(Exception):
     """A document would grow beyond what is allowed; the text says so."""
+
+
+class OutOfOrder(Exception):
+    """An update does not go on from what a document has."""
 
 
 class Documents:
@@ -79,32 +84,52 @@ class Document:
         self.name = name
         self.forget()
 
+    def forget(self) -> None:
+        """Read everything again when it is needed next."""
+        self.doc: Doc[Text] = Doc()
+        self.news: list[bytes] = []  # what the last update has changed
+        self.doc.observe(partial(remember, self.news))
+        self.has: dict[int, int] = {}  # how much of each client
+        self.halves: set[Place] = set()  # of characters that are two units of UTF-16, the second ones
+        self.seen = 0  # the last row that was read
+        self.rows = 0
+        self.size = 0  # bytes of all rows
+
     def state(self) -> bytes:
         """What the document has, for sync step 1."""
         self.catch_up()
-        return self.doc.get_state()
+        with no_panic():
+            return self.doc.get_state()
 
     def since(self, state: bytes = b"\0") -> bytes:
         """What is missing in a state, for sync step 2."""
         self.catch_up()
-        return self.doc.get_update(state)
+        with no_panic():
+            return self.doc.get_update(state)
 
-    def take(self, update: bytes) -> bytes | None:
-        """Keep an update. Returns what it changes, None if nothing.
+    def take(self, update: bytes, changes: Changes) -> bytes | None:
+        """Keep an update. Returns what is new in it, None if nothing.
 
-        Raises TooLarge, Refused for an update that makes no sense, sqlite3.Error where it can't be kept.
+        Raises OutOfOrder, TooLarge, Refused where pycrdt can't read it, sqlite3.Error where it can't be kept.
         """
         if len(update) > LARGEST:
             raise TooLarge(f"A change has at most {LARGEST} bytes")
         try:
             with self.documents.writing() as file:
                 self.catch_up()
+                after = go_on(self.has, changes)
+                if after is None:
+                    raise OutOfOrder
+                if any(cut in self.halves or cut in changes.halves for cut in changes.cuts):
+                    raise Refused("The update takes a character apart")  # which pycrdt does not bear
                 news = self.apply(update)
-                if news is None:
-                    self.wait_for_more(update)
-                else:
+                self.has |= after
+                self.halves |= changes.halves
+                if news is not None:
                     self.keep(file, news)
                 return news
+        except OutOfOrder:
+            raise
         except BaseException:
             self.forget()  # it may have come in half
             raise
@@ -112,25 +137,19 @@ class Document:
     def catch_up(self) -> None:
         """Read what other processes have written, or everything."""
         rows = "SELECT id, content FROM updates WHERE document = ? AND id > ? ORDER BY id"
+        before = self.seen
         for id, content in self.documents.file.execute(rows, (self.name, self.seen)):
             self.apply(content)
+            self.halves |= read_changes(content).halves
             self.count(id, content)
+        if self.seen != before:
+            self.has = read_state(self.doc.get_state())
 
     def apply(self, update: bytes) -> bytes | None:
         self.news.clear()
-        try:
+        with no_panic():
             self.doc.apply_update(update)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # when pycrdt's Rust panics, that is no Exception
-            raise Refused(f"The update makes no sense: {error}") from None
         return merge_updates(*self.news) if self.news else None
-
-    def wait_for_more(self, update: bytes) -> None:
-        """It is old news, or waits in memory for what comes before it. That is not to last."""
-        self.idle += len(update)
-        if self.idle > LARGEST:
-            self.forget()
 
     def keep(self, file: sqlite3.Connection, news: bytes) -> None:
         if not self.rows:
@@ -152,15 +171,16 @@ class Document:
         self.rows += 1
         self.size += len(content)
 
-    def forget(self) -> None:
-        """Read everything again when it is needed next."""
-        self.doc: Doc[Text] = Doc()
-        self.news: list[bytes] = []  # what the last update has changed
-        self.doc.observe(partial(remember, self.news))
-        self.seen = 0  # the last row that was read
-        self.rows: int = 0
-        self.size: int = 0  # bytes of all rows
-        self.idle = 0  # bytes that have changed nothing
+
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """When pycrdt's Rust panics, that is no Exception."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise Refused(f"The update makes no sense: {error}") from None
 
 
 def remember(news: list[bytes], event: TransactionEvent) -> None:
