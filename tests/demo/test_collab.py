@@ -291,6 +291,7 @@ def test_garbage_is_refused_in_words_and_others_see_nothing_of_it(
 def test_what_is_too_large_ends_the_connection_in_words(join: Join, demo: Demo, name: str) -> None:
     writer, other = join(demo, name), join(demo, name)
     writer.write("before")
+    other.wait_for("before")
     writer.insert(0, "x" * LARGEST)
     with pytest.raises(ConnectionClosed) as closed:
         writer.settle()
@@ -344,8 +345,10 @@ def test_who_sends_too_much_is_read_slowly_and_disturbs_nobody(join: Join, demo:
 def test_a_visitor_speaks_for_one_client_only(join: Join, demo: Demo, name: str) -> None:
     ada, other = join(demo, name), join(demo, name)
     ada.settle(), other.settle()
-    ada.socket.send(create_awareness_message(b"\1\1\1" + prefixed(b'{"user":"ada"}')))
-    assert other.socket.recv(TIMEOUT) == create_awareness_message(b"\1\1\1" + prefixed(b'{"user":"ada"}'))
+    here = create_awareness_message(b"\1\1\1" + prefixed(b'{"user":"ada"}'))
+    ada.socket.send(here)
+    assert other.socket.recv(TIMEOUT) == here
+    assert ada.socket.recv(TIMEOUT) == here  # without which y-websocket gives a connection up
     other.socket.send(create_awareness_message(b"\2\2\1\2{}\1\2\4null"))
     assert other.socket.recv(TIMEOUT) == create_awareness_message(b"\1\2\1\2{}")
     late = join(demo, name)

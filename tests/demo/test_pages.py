@@ -11,7 +11,9 @@ from hyperws.demo import APPLICATIONS
 
 from .conftest import Demo, Visitors
 
-PATHS = ["/", "/data", "/echo", "/mux", "/broadcast", "/game/arena", "/trading", "/chat/lobby"]  # every application adds its page's
+PATHS = [  # every application adds its page's
+    "/", "/data", "/echo", "/mux", "/broadcast", "/game/arena", "/trading", "/chat/lobby", "/collab/notes",
+]  # fmt: skip
 
 TIMEOUT = 5  # seconds
 

@@ -2,8 +2,8 @@
 
 All processes of a machine write to one file, one at a time, and read there what the others have written. What
 is in it survives the death of a process; a power cut may take the last seconds. The file is used right in the
-event loop: to keep an update takes about a tenth of a millisecond, now and then some more of them until the disk
-has it, and a document is as small as to be read in a few.
+event loop: to keep an update takes a tenth of a millisecond, now and then some more until the disk has it, and
+a document is as small as to be read in a few.
 """
 
 from __future__ import annotations

@@ -5,12 +5,14 @@ import * as Y from "./yjs/yjs.js";
 
 export function bind(area, text, { undo, redo, onselect, oncompose }) {
   const typed = Symbol("typed"); // the origin of what is typed here
+  const cleaned = Symbol("cleaned"); // and of what `clean` has done
   const history = new Y.UndoManager(text, { trackedOrigins: new Set([typed]) });
   let shown = ""; // what the textarea has, as far as the text knows
   let selected = "";
 
   text.observe((event, transaction) => {
-    if (transaction.origin !== typed) show(event.delta, transaction.origin === history);
+    if (transaction.origin === cleaned) showAll();
+    else if (transaction.origin !== typed) show(event.delta, transaction.origin === history);
   });
   area.addEventListener("input", (event) => {
     take();
@@ -67,16 +69,23 @@ export function bind(area, text, { undo, redo, onselect, oncompose }) {
       at += insert.length;
     }
     shown = area.value;
-    if (shown.length !== text.length) queueMicrotask(clean);
+    if (text.toString().includes("\r")) queueMicrotask(clean);
+    else select();
+  }
+
+  function showAll() {
+    const { selectionStart, selectionEnd } = area;
+    shown = area.value = text.toString();
+    area.setSelectionRange(selectionStart, selectionEnd);
     select();
   }
 
-  // A textarea has no carriage returns: without them, places here and in the text are the same again.
+  // A textarea has no carriage returns: without them, places here and in the text are the same.
   function clean() {
     const whole = text.toString();
     text.doc.transact(() => {
-      for (let at = whole.lastIndexOf("\r"); at >= 0; at = at && whole.lastIndexOf("\r", at - 1)) text.delete(at, 1);
-    });
+      for (let at = whole.length - 1; at >= 0; at -= 1) if (whole[at] === "\r") text.delete(at, 1);
+    }, cleaned);
   }
 
   function goBack(forth) {

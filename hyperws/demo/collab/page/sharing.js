@@ -43,6 +43,7 @@ export function share(url, doc, awareness, { onstate, onkept, onerror }) {
       held = held && [];
       const others = [...awareness.getStates().keys()].filter((id) => id !== doc.clientID);
       Y.removeAwarenessStates(awareness, others, sharing);
+      for (const id of others) awareness.meta.delete(id); // so that they are news when the connection is back
     }
     onstate(connection);
     onkept(sharing);
