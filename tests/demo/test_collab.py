@@ -132,6 +132,18 @@ def test_a_document_has_nothing_of_another_one(join: Join, demo: Demo) -> None:
     assert other.text == ""
 
 
+def test_a_document_that_nobody_has_open_is_forgotten_but_for_the_file(tmp_path: Path) -> None:
+    documents = Documents(tmp_path)
+    document = documents.open("notes")
+    update = piece(1, 0, 4, TEXT, prefixed(b"hello"))
+    document.take(update, read_changes(update))
+    assert documents.open("notes") is document
+    del document
+    assert not documents.opened
+    assert b"hello" in documents.open("notes").since()
+    documents.close()
+
+
 def test_many_changes_become_one_and_nothing_is_lost(join: Join, demo: Demo, name: str) -> None:
     writer, other = join(demo, name), join(demo, name)
     for each in range(300):  # more than there are rows for a document
@@ -263,7 +275,9 @@ GARBAGE = {
     "another name": create_update_message(piece(1, 0, 4, b"\1" + prefixed(b"title"), prefixed(b"a"))),
     "awareness that is no JSON": create_awareness_message(b"\1\1\1\4{no}"),
     "awareness that is no object": create_awareness_message(b"\1\1\1\2[]"),
-    "awareness that is too large": create_awareness_message(b"\1\1\1" + prefixed(b'"%s"' % (b"a" * 900))),
+    "awareness that is too large": create_awareness_message(
+        b"\1\1\1" + prefixed(b'{"a":[0%s]}' % (b",1e9" * 200))
+    ),
     "awareness of nested arrays": create_awareness_message(b"\1\1\1" + prefixed(b'{"a":' + b"[" * 800)),
     "text": "hello",
     "JSON of another kind": '{"type": "message"}',

@@ -169,6 +169,22 @@ def test_all_ways_to_change_a_text(open_page: Open) -> None:
     wait_for_text(grace, "aa 😂😁 b\n" * 2)
 
 
+def test_a_word_that_is_being_put_together_is_not_disturbed(open_page: Open) -> None:
+    ada, grace = open_page("Ada"), open_page("Grace")
+    ada.keyboard.type("now: ")
+    wait_for_text(grace, "now: ")
+    keyboard = ada.context.new_cdp_session(ada)
+    keyboard.send("Input.imeSetComposition", {"text": "にほ", "selectionStart": 2, "selectionEnd": 2})
+    wait_for_text(grace, "now: にほ")
+    place_cursor(grace, 0)
+    grace.keyboard.type("and ")
+    grace.wait_for_selector("#kept:text('Saved')")
+    keyboard.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
+    keyboard.send("Input.insertText", {"text": "日本"})
+    for page in ada, grace:
+        wait_for_text(page, "and now: 日本")
+
+
 def test_what_others_write_is_text_and_nothing_else(open_page: Open) -> None:
     evil = "<img src=x onerror=alert(1)>"
     ada, grace = open_page("<b>Ada</b>"), open_page("Grace")

@@ -1,9 +1,10 @@
 """Documents: each a CRDT in memory while somebody has it open, and a list of updates in an SQLite file.
 
 All processes of a machine write to one file, one at a time, and read there what the others have written. What
-is in it survives the death of a process; a power cut may take the last seconds. The file is used right in the
-event loop: to keep an update takes a tenth of a millisecond, now and then some more until the disk has it, and
-a document is as small as to be read in a few.
+is in it survives the death of a process; a power cut may take the last seconds.
+
+The file is used right in the event loop: to keep an update takes a tenth of a millisecond, now and then more
+until the disk has it, and a document is as small as to be read in a few.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
+from time import monotonic, sleep
 from weakref import WeakValueDictionary
 
 from pycrdt import Doc, Text, TransactionEvent, merge_updates
@@ -61,7 +63,7 @@ class Documents:
     def file(self) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = sqlite3.connect(self.folder / "documents.sqlite", timeout=PATIENCE, isolation_level=None)
-        file.execute("PRAGMA journal_mode = WAL")
+        begin_log(file)
         file.execute("PRAGMA synchronous = NORMAL")
         file.executescript(SCHEMA)
         return file
@@ -76,6 +78,20 @@ class Documents:
     def close(self) -> None:
         if "file" in self.__dict__:
             self.file.close()
+
+
+def begin_log(file: sqlite3.Connection) -> None:
+    """Have writers write ahead. When two processes begin with it at once, SQLite does not wait by itself."""
+    end = monotonic() + PATIENCE
+    while True:
+        try:
+            file.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if monotonic() > end:
+                raise
+            sleep(0.01)
+        else:
+            return
 
 
 class Document:

@@ -77,10 +77,11 @@ def read_states(message: Reader) -> list[State]:
     reader = Reader(message.bytes())
     message.end()
     for _ in range(reader.number(STATES)):
-        client, clock, state = reader.number(CLIENT), reader.number(), reader.bytes()
-        if len(state) > STATE:
+        client, clock, content = reader.number(CLIENT), reader.number(), reader.bytes()
+        state = msgspec.json.decode(content, type=dict[str, Any] | None)
+        if len(msgspec.json.encode(state)) > STATE:
             raise Refused(f"What a visitor tells about itself has at most {STATE} bytes")
-        states.append(State(client, clock, msgspec.json.decode(state, type=dict[str, Any] | None)))
+        states.append(State(client, clock, state))
     reader.end()
     return states
 
