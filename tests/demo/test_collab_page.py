@@ -16,6 +16,10 @@ from .conftest import Demo, Visitors, running_demo, wait_for_state
 from .yjs_client import TIMEOUT, Writer
 
 STOCK = Path(__file__).parent / "y_websocket" / "y-websocket.js"
+MARK = """() => {
+    const { x, y, width } = document.querySelector(".mark").getBoundingClientRect();
+    return [x, y, width];
+}"""
 TEXT = "document.querySelector('#text').value"
 
 names = (f"page-{each}" for each in count())
@@ -94,15 +98,13 @@ def test_everyone_sees_who_is_there_and_where(open_page: Open) -> None:
     assert people(grace) == ["Grace (you)", "Ada"]
 
     # it is where the text is, also when that moves on
-    before = mark.bounding_box()
+    x, y, width = grace.evaluate(MARK)
     place_cursor(grace, 0)
     grace.keyboard.type("zero ")
-    grace.wait_for_function(
-        "x => document.querySelector('.mark').getBoundingClientRect().x > x + 20", arg=before["x"]
-    )
-    after = mark.bounding_box()
-    assert after["y"] == before["y"]
-    assert after["width"] == pytest.approx(before["width"], abs=1)
+    grace.wait_for_function(f"x => ({MARK})()[0] > x + 20", arg=x)
+    _, y_after, width_after = grace.evaluate(MARK)
+    assert y_after == y
+    assert width_after == pytest.approx(width, abs=1)
 
     ada.fill("#name", "Countess")
     ada.keyboard.press("Tab")

@@ -39,7 +39,7 @@ from . import protocol
 
 try:
     from .documents import Documents, OutOfOrder, TooLarge
-except ModuleNotFoundError as error:
+except ImportError as error:
     if error.name != "pycrdt":
         raise
     documents_can_be_kept = False

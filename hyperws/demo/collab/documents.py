@@ -17,10 +17,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from weakref import WeakValueDictionary
 
-from pycrdt import Doc, Text, TransactionEvent, merge_updates
-
 from ..messages import Refused
 from .updates import Changes, Place, go_on, read_changes, read_state
+
+try:
+    from pycrdt import Doc, Text, TransactionEvent, merge_updates
+except ImportError:
+    raise ImportError("documents need pycrdt: pip install 'hyperws[demo]'", name="pycrdt") from None
 
 LARGEST = 256 * 1024  # bytes of a document with all traces of what was deleted, or of one update
 MOST_ROWS = 200  # of a document, before they are made into one
