@@ -90,7 +90,7 @@ def test_those_in_a_group_hear_who_comes_what_is_said_and_who_leaves(client: Con
     assert one.hear("broadcast") == said
 
     other.say("unsubscribe", topic="tea")
-    left = {"type": "left", "topic": "tea", "client_id": other.id}
+    left = {"type": "left", "topic": "tea", "client_id": other.id, "name": "Lynx"}
     assert other.hear("left") == left
     assert one.hear("left") == left
 

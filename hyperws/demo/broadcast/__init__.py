@@ -21,7 +21,7 @@ To all in the group:
 
     {"type": "joined", "topic": "tea", "client_id": "9f86d081", "name": "Calm Otter"}
     {"type": "broadcast", "topic": "tea", "from": "9f86d081", "name": "Calm Otter", "message": "hello"}
-    {"type": "left", "topic": "tea", "client_id": "9f86d081"}
+    {"type": "left", "topic": "tea", "client_id": "9f86d081", "name": "Calm Otter"}
 
 A group's topic is also what hyperws.js subscribes to, so that a page is back in its groups after each
 reconnect. What the feed adds is in feed.py.
@@ -75,16 +75,17 @@ def mount(server: Server) -> None:
 
     @server.on_member_joined
     def joined(topic: str, member: Member) -> None:
-        tell_group("joined", topic, **member.data)
+        tell_group("joined", topic, member)
 
     @server.on_member_left
     def left(topic: str, member: Member) -> None:
-        tell_group("left", topic, client_id=member.data["client_id"])
+        tell_group("left", topic, member)
 
-    def tell_group(type: str, topic: str, **what: str) -> None:
-        """Each process is told of members, and tells those who are connected to it."""
+    def tell_group(type: str, topic: str, member: Member) -> None:
+        """Each process is told of the members of all topics, and tells those who are connected to it."""
         if topic.startswith(PREFIX):
-            server.publish(topic, message(type, topic=topic.removeprefix(PREFIX), **what), local=True)
+            told = message(type, topic=topic.removeprefix(PREFIX), **member.data)
+            server.publish(topic, told, local=True)
 
 
 async def broadcast(ctx: Context) -> None:
@@ -135,9 +136,10 @@ class Client:
         await self.ctx.send(message("subscribed", topic=group, members=members))
 
     async def leave(self, group: str) -> None:
-        if self.groups.pop(group, None) is not None:
+        name = self.groups.pop(group, None)
+        if name is not None:
             self.ctx.unsubscribe(PREFIX + group)
-            await self.ctx.send(message("left", topic=group, client_id=self.id))
+            await self.ctx.send(message("left", topic=group, client_id=self.id, name=name))
 
     async def publish(self, said: Publish) -> None:
         name = self.groups.get(said.topic)
