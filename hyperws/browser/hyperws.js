@@ -13,8 +13,11 @@
 
 const FIRST_DELAY = 500; // ms, the most until the first attempt to come back; doubled with each further one
 const LONGEST_DELAY = 15_000;
+const PATIENCE = 15_000; // ms that an attempt may take
 const STABLE = 5_000; // ms after which a connection counts as good
+const BEATS = 4; // looks at the connection in the time of one heartbeat
 const PING = { type: "ping" };
+const MOMENTS = ["online", "visibilitychange"]; // at which the network may be another one
 
 export function connect(url, options) {
   return new Connection(url, options);
@@ -29,13 +32,14 @@ export class Connection {
   #url;
   #options;
   #socket = null;
-  #failures = 0;
-  #timer = null; // until the next attempt
+  #failures = 0; // attempts and connections in a row that came to nothing
+  #timer = null; // until the next attempt begins, or this one is given up
   #stable = null; // until this connection counts as good
   #pulse = null;
-  #heard = 0; // when something came last, by performance.now()
-  #pinged = 0; // when the server was asked for a sign of life, 0 if it has answered
-  #subscriptions = new Map(); // topic: { at, moved, ask, onlost }; `moved`: a message has come since
+  #silence = 0; // beats without a sign of life
+  #sent = 0; // bytes given to this socket
+  #taken = 0; // bytes of these that the network had taken at the last beat
+  #subscriptions = new Map(); // topic: { ask, onlost, at, moved }; see #note
 
   // `url` is a path, a URL, or a function that returns one, which is called for each attempt.
   //
@@ -47,18 +51,15 @@ export class Connection {
   constructor(url, options = {}) {
     this.#url = typeof url === "function" ? url : () => url;
     this.#options = { heartbeat: 10_000, highWater: 1 << 20, parse: true, ...options };
-    addEventListener("online", this.#hurry);
-    document.addEventListener("visibilitychange", this.#hurry);
-    this.#open();
+    this.#dial(); // a URL that is none is the caller's to know
+    for (const event of MOMENTS) addEventListener(event, this.#hurry);
+    this.#show("connecting");
   }
 
   // Sends a string, bytes, or anything else as JSON. Returns false where it can't be sent now: there is no
   // connection, or too much of what was sent before still waits (see `drained`).
   send(data) {
-    const raw = typeof data === "string" || data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
-    if (this.state !== "open" || this.bufferedAmount > this.#options.highWater) return false;
-    this.#socket.send(raw ? data : JSON.stringify(data));
-    return true;
+    return this.bufferedAmount <= this.#options.highWater && this.#write(data);
   }
 
   // Bytes that the network has not taken yet.
@@ -66,68 +67,80 @@ export class Connection {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  // Waits until most of what was sent is on its way.
+  // Waits a moment, and until most of what was sent is on its way.
   async drained() {
-    while (this.bufferedAmount > this.#options.highWater / 4) await new Promise((done) => setTimeout(done, 20));
+    do await new Promise((done) => setTimeout(done, 20));
+    while (this.bufferedAmount > this.#options.highWater / 4);
   }
 
-  // Asks for a topic now and at each new connection, with the position of its last message, so that what was
-  // missed comes first. `ask` are further members of the request; `onlost` is called where it can't come.
+  // Asks for a topic now and at each new connection, then with the position of its last message, so that what
+  // was missed comes first. `ask` are further members of the request; `onlost` is called where it can't come.
   subscribe(topic, { onlost, ...ask } = {}) {
-    const subscription = { at: null, moved: false, ask, onlost };
-    this.#subscriptions.set(topic, subscription);
-    this.#request(topic, subscription);
+    const at = this.#subscriptions.get(topic)?.at; // for the next connection, if this one has the topic already
+    this.#subscriptions.set(topic, { ask, onlost, at, moved: false });
+    this.#request(topic, { ask });
   }
 
   unsubscribe(topic) {
-    if (this.#subscriptions.delete(topic)) this.send({ type: "unsubscribe", topic });
+    if (this.#subscriptions.delete(topic)) this.#write({ type: "unsubscribe", topic });
   }
 
   // Cuts the connection as trouble would: it comes back by itself.
   cut() {
-    this.#lose(1006, "cut on this page");
+    if (this.#socket) this.#lose(1006, "cut on this page");
   }
 
   // Ends it for good.
   close(code = 1000, reason = "") {
-    removeEventListener("online", this.#hurry);
-    document.removeEventListener("visibilitychange", this.#hurry);
-    clearTimeout(this.#timer);
-    this.#drop(code, reason);
-    this.#show("closed", { code, reason });
+    if (this.state === "closed") return;
+    this.#socket?.close(code, reason); // which throws where code or reason are not allowed
+    this.#end(code, reason);
   }
 
-  #open() {
-    const url = new URL(this.#url(), location.href);
+  #dial() {
+    clearTimeout(this.#timer);
+    const url = new URL(this.#url(), document.baseURI);
+    if (this.state === "closed") return; // by the function that made the URL
     url.protocol = url.protocol.replace("http", "ws");
-    this.#show("connecting");
     const socket = new WebSocket(url, this.#options.protocols ?? []);
     this.#socket = socket;
+    this.#sent = this.#taken = this.#silence = 0;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#take(event.data);
     socket.onclose = (event) => this.#lose(event.code, event.reason);
+    this.#timer = setTimeout(() => this.#lose(1006, "no answer from the server"), PATIENCE);
   }
 
   #opened() {
-    this.#heard = performance.now();
-    this.#pinged = 0;
+    const { heartbeat, onopen } = this.#options;
+    clearTimeout(this.#timer);
     this.#stable = setTimeout(() => (this.#failures = 0), STABLE);
-    if (this.#options.heartbeat) this.#pulse = setInterval(() => this.#beat(), this.#options.heartbeat / 4);
+    if (heartbeat) this.#pulse = setInterval(() => this.#beat(), heartbeat / BEATS);
+    for (const [topic, subscription] of this.#subscriptions) {
+      subscription.moved = false;
+      this.#request(topic, subscription);
+    }
     this.#show("open");
-    for (const [topic, subscription] of this.#subscriptions) this.#request(topic, subscription);
-    this.#options.onopen?.(this);
+    if (this.state === "open") call(onopen, this);
   }
 
-  #request(topic, subscription) {
-    const { at, ask } = subscription;
-    subscription.moved = false;
-    this.send({ type: "subscribe", topic, ...ask, ...(at !== null && { since: at }) });
+  #request(topic, { ask, at }) {
+    this.#write({ ...ask, since: at ?? ask.since, type: "subscribe", topic });
+  }
+
+  #write(data) {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return false;
+    const bytes = data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+    const before = socket.bufferedAmount;
+    socket.send(bytes || typeof data === "string" ? data : JSON.stringify(data));
+    this.#sent += socket.bufferedAmount - before;
+    return true;
   }
 
   #take(data) {
-    this.#heard = performance.now();
-    this.#pinged = 0;
+    this.#silence = 0;
     let message = data;
     if (this.#options.parse && typeof data === "string") {
       try {
@@ -138,60 +151,94 @@ export class Connection {
       if (message?.type === "pong" && !("id" in message)) return;
       this.#note(message);
     }
-    this.#options.onmessage?.(message);
+    if (this.state !== "closed") call(this.#options.onmessage, message);
   }
 
   #note(message) {
     const subscription = this.#subscriptions.get(message?.topic);
     if (!subscription) return;
-    const answer = message.type === "subscribed";
-    if (answer && message.recovered === false) subscription.onlost?.(message);
-    if (message.at === undefined || (answer && subscription.moved)) return; // it began there, and has gone on since
-    subscription.at = message.at;
-    subscription.moved = true;
-  }
-
-  // A timer of a hidden page may be late, but what came meanwhile has its turn before it.
-  #beat() {
-    const silence = performance.now() - this.#heard;
-    const { heartbeat } = this.#options;
-    if (!this.#pinged && silence >= heartbeat) {
-      this.#pinged = performance.now();
-      this.send(PING);
-    } else if (this.#pinged && performance.now() - this.#pinged >= heartbeat) {
-      this.#lose(1006, "no sign of life from the server");
+    const begins = message.type === "subscribed";
+    if (message.at !== undefined && !(begins && subscription.moved)) {
+      subscription.at = message.at; // where a subscription began may be told after its first messages
+      subscription.moved = !begins;
     }
+    if (begins && message.recovered === false) call(subscription.onlost, message);
   }
 
-  // Let go of the socket without waiting for a peer that may be gone.
-  #drop(code, reason) {
-    clearTimeout(this.#stable);
-    clearInterval(this.#pulse);
+  // Counts beats, not ms: after sleep, and where timers are held back as in hidden pages, what the server has
+  // answered meanwhile has its turn first. Bytes that leave a full line are a sign of life too.
+  #beat() {
+    const taken = this.#sent - this.bufferedAmount;
+    if (this.bufferedAmount && taken > this.#taken) this.#silence = 0;
+    this.#taken = taken;
+    this.#silence += 1;
+    if (this.#silence === BEATS) this.#write(PING);
+    if (this.#silence === 2 * BEATS) this.#lose(1006, "no sign of life from the server");
+  }
+
+  #lose(code, reason) {
+    this.#drop(reason);
+    if (code === 1008 || (code >= 4400 && code < 4500)) this.#end(code, reason);
+    else this.#wait(code, reason);
+  }
+
+  // Lets go of the socket without waiting for a peer that may be gone.
+  #drop(reason) {
+    for (const timer of [this.#timer, this.#stable, this.#pulse]) clearTimeout(timer); // and intervals
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    if (socket.readyState <= WebSocket.OPEN) socket.close(code === 1006 ? 4000 : code, reason);
+    if (socket.readyState <= WebSocket.OPEN) socket.close(4000, reason);
   }
 
-  #lose(code, reason) {
-    if (!this.#socket) return; // it is lost already
-    this.#drop(code, reason);
-    if (code === 1008 || (code >= 4400 && code < 4500)) return this.close(code, reason); // it is not to come back
+  #wait(code, reason) {
+    if (this.state === "closed") return;
     const most = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures++);
     const delay = most * (0.5 + Math.random() / 2); // not all clients of a server at the same moment
-    this.#timer = setTimeout(() => this.#open(), delay);
+    this.#timer = setTimeout(this.#retry, delay);
     this.#show("waiting", { code, reason, retryAt: Date.now() + delay });
   }
 
-  #hurry = () => {
-    if (this.state !== "waiting" || !navigator.onLine || document.hidden) return;
-    clearTimeout(this.#timer);
-    this.#open();
+  #retry = () => {
+    try {
+      this.#dial();
+    } catch (error) {
+      return this.#wait(1006, error.message); // there was no URL; there may be one the next time
+    }
+    this.#show("connecting");
   };
 
+  // The device is online again, or the page is looked at: a good moment to try, or to ask for a sign of life.
+  #hurry = (event) => {
+    if (event.type === "visibilitychange" && document.hidden) return;
+    if (this.state === "waiting") {
+      this.#failures = 0;
+      this.#retry();
+    } else if (this.state === "open" && this.#options.heartbeat && this.#silence < BEATS) {
+      this.#silence = BEATS;
+      this.#write(PING);
+    }
+  };
+
+  #end(code, reason) {
+    for (const event of MOMENTS) removeEventListener(event, this.#hurry);
+    this.#drop();
+    this.#show("closed", { code, reason });
+  }
+
   #show(state, { code = this.code, reason = this.reason, retryAt = null } = {}) {
+    if (this.state === "closed") return;
     Object.assign(this, { state, code, reason, retryAt });
-    this.#options.onstate?.(this);
+    call(this.#options.onstate, this);
+  }
+}
+
+// Whatever a page's function throws, the connection goes on.
+function call(callback, argument) {
+  try {
+    callback?.(argument);
+  } catch (error) {
+    reportError(error);
   }
 }
