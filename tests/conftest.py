@@ -12,7 +12,9 @@ import asyncio
 import inspect
 import logging
 import os
+import shutil
 import ssl
+from functools import partial
 
 import pytest
 import trustme
@@ -29,6 +31,17 @@ os.environ["PYTHONSAFEPATH"] = "1"
 
 # for programs that are not ours: the sanitizers are for hyperws
 FOREIGN = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
 
 DRIVERS = ["portable"] if os.name == "nt" else ["reactor", "portable"]
 LOOPS = {"asyncio": asyncio.new_event_loop}
@@ -73,6 +86,23 @@ def certificate(authority, tmp_path_factory):
     issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
     issued.private_key_pem.write_to_path(folder / "key.pem")
     return folder / "chain.pem", folder / "key.pem"
+
+
+@pytest.fixture(scope="module")
+def launch():
+    """Starts Chromium. For a module, not for longer: as long as Playwright runs, asyncio.run() refuses to."""
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python package")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium or Chrome on the PATH")
+    with playwright_api.sync_playwright() as playwright:
+        yield partial(playwright.chromium.launch, executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    browser = launch()
+    yield browser
+    browser.close()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,17 +16,6 @@ import pytest
 
 STARTS_WITHIN = 20  # seconds
 STOPS_WITHIN = 10
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
 
 
 @dataclass
@@ -79,18 +67,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 # --- browsers
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One browser for a module, not for longer: as long as Playwright runs, asyncio.run() refuses to."""
-    playwright_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python package")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium or Chrome on the PATH")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 class Visitors:
