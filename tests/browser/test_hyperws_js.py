@@ -224,7 +224,7 @@ def test_a_server_that_answers_pings(page: Any, peers: Peers, clock: Clock) -> N
         clock.run(HEARTBEAT * 0.75)
         peer.says(type="pong")
         peer.says(type="pong", id=number)
-        assert messages(page, number)[-1] == {"type": "pong", "id": number}  # this one was asked for by the page
+        assert messages(page, number)[-1] == {"type": "pong", "id": number}  # which the page wants
     assert page.evaluate("c.states") == ["connecting", "open"]
     assert len(page.evaluate("c.messages")) == 3
 
