@@ -15,11 +15,11 @@ from pathlib import Path
 import hyperws.demo.messages  # noqa: F401 - before all others: it says what to do where msgspec is missing
 from hyperws import Server
 
-from . import broadcast, chat, collab, dashboard, echo, game, mux, pages, trading
+from . import broadcast, chat, collab, dashboard, echo, game, mux, pages, resilience, trading
 
 __all__ = ["create_server"]
 
-APPLICATIONS = (echo, chat, dashboard, mux, broadcast, game, trading, collab)
+APPLICATIONS = (echo, chat, dashboard, mux, broadcast, game, trading, collab, resilience)
 
 
 def create_server(host: str = "127.0.0.1", port: int = 60000, folder: str | None = None) -> Server:

@@ -13,6 +13,7 @@ from .conftest import Demo, Visitors
 
 PATHS = [  # every application adds its page's
     "/", "/data", "/echo", "/mux", "/broadcast", "/game/arena", "/trading", "/chat/lobby", "/collab/notes",
+    "/resilience",
 ]  # fmt: skip
 
 TIMEOUT = 5  # seconds

@@ -1,0 +1,124 @@
+// Resilience: draws how each tick came, and tells what becomes of the connection.
+
+import { connect } from "/hyperws.js";
+import { addLine } from "/shared/log.js";
+import { showState } from "/shared/shell.js";
+import { Line } from "./line.js";
+
+const SQUARES = 600; // at most; older ones leave
+const TOPIC = "resilience";
+
+const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((each) => [each.id, each]));
+const counts = { live: 0, late: 0, lost: 0, reconnects: 0 };
+let heard = null; // when the server last said something, by performance.now()
+let lost = null; // that of the connection before, until this one has its ticks
+let longest = 0; // outage, in ms
+let early = null; // ticks that have come before it is known which of them were missed
+
+const connection = connect("/resilience", {
+  heartbeat: 3_000,
+  onstate(connection) {
+    showState(connection);
+    if (connection.state === "waiting") wait(connection);
+    if (connection.state === "open") early = [];
+  },
+  onmessage(message) {
+    heard = performance.now();
+    HANDLERS[message.type]?.(message);
+  },
+});
+connection.subscribe(TOPIC, { onlost: lose });
+const line = new Line(connection, page);
+
+const HANDLERS = {
+  connected({ client }) {
+    say("notice", `Connected as ${client}`);
+  },
+  tick(tick) {
+    if (early) early.push(tick);
+    else draw("live");
+  },
+  subscribed({ at }) {
+    const begun = placeOf(at);
+    const missed = early.filter((tick) => placeOf(tick.at) <= begun).length;
+    early.forEach((_, index) => draw(index < missed ? "late" : "live"));
+    early = null;
+    if (lost !== null) comeBack(missed);
+  },
+  heartbeat({ count }) {
+    page.processed.textContent = count;
+  },
+  processed({ original }) {
+    say("own", original, "processed");
+  },
+  error({ text }) {
+    page.trouble.textContent = text;
+  },
+  holding: () => line.fill(),
+  reading: () => line.stop(),
+  taken: ({ size }) => line.take(size),
+};
+
+// --- what becomes of the connection
+
+function wait({ reason, code, retryAt }) {
+  lost ??= heard;
+  say("error", `Lost: ${reason || `the connection broke (${code})`}`);
+  say("notice", `Waiting ${seconds(retryAt - Date.now())}`);
+}
+
+function comeBack(missed) {
+  const outage = heard - lost;
+  lost = null;
+  longest = Math.max(longest, outage);
+  page.longest.textContent = seconds(longest);
+  count("reconnects");
+  say("notice", `Back after ${seconds(outage)}: ${missed} ${missed === 1 ? "tick" : "ticks"} recovered`);
+}
+
+function lose() {
+  draw("lost");
+  say("error", "The server does not know any more what was missed: some ticks may be lost");
+}
+
+// --- what is shown
+
+function draw(kind) {
+  const square = document.createElement("i");
+  square.className = kind;
+  page.ticks.append(square);
+  if (page.ticks.childElementCount > SQUARES) page.ticks.firstElementChild.remove();
+  page.ticks.scrollTop = page.ticks.scrollHeight;
+  count(kind);
+  page.ticks.ariaLabel = `Ticks: ${counts.live} came live, ${counts.late} were recovered, ${counts.lost} losses`;
+}
+
+function count(what) {
+  counts[what] += 1;
+  page[what].textContent = counts[what];
+}
+
+function say(kind, text, after = new Date().toLocaleTimeString()) {
+  addLine(page.log, kind, text, { after });
+}
+
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function placeOf(at) {
+  return Number(at.split(":").at(-1));
+}
+
+// --- what can be done
+
+page.close.addEventListener("click", () => connection.send({ type: "close" }));
+page.silence.addEventListener("click", () => {
+  if (connection.send({ type: "silence" })) say("notice", "The server falls silent");
+});
+page.fill.addEventListener("click", () => connection.send({ type: "hold" }));
+page.say.addEventListener("submit", (event) => {
+  event.preventDefault();
+  page.trouble.textContent = "";
+  if (connection.send({ type: "message", text: page.text.value })) page.text.value = "";
+});
