@@ -198,12 +198,15 @@ def test_a_server_that_falls_silent_is_given_up(page: Any, peers: Peers, clock: 
     clock.run(HEARTBEAT)
     assert peer.hears() == PING
     clock.run(HEARTBEAT - 1)
-    assert page.evaluate("c.state") == "open"
+    assert page.evaluate("c.send('after one ping')")
+    assert peer.hears_raw() == "after one ping"
     clock.run(1)
     assert page.evaluate("c.states.at(-1)") == "waiting 1006 no sign of life from the server"
     assert peer.is_left()
     clock.run(1)
-    connected(page, peers)
+    peer = connected(page, peers)
+    clock.run(HEARTBEAT)
+    assert peer.hears() == PING  # it is not trusted any more than the one before
 
 
 def test_whatever_the_server_says_is_a_sign_of_life(page: Any, peers: Peers, clock: Clock) -> None:
@@ -613,6 +616,7 @@ def test_a_function_gives_the_url_of_each_attempt(page: Any, peers: Peers) -> No
 def test_a_whole_url(page: Any, peers: Peers, scheme: str) -> None:
     page.evaluate(f"() => {{ start('{scheme}://localhost:{peers.port}/there?a=1') }}")
     assert peers.next().path == "/there?a=1"
+    assert page.evaluate("made") == [f"ws://localhost:{peers.port}/there?a=1"]  # what all browsers know
 
 
 @pytest.mark.parametrize("url", ["'http://['", "'mailto:me'", "() => { throw new SyntaxError('invalid') }"])
@@ -644,11 +648,21 @@ def test_a_function_that_gives_no_url_for_a_while(page: Any, peers: Peers) -> No
 
 @pytest.mark.parametrize("then", ["return '/'", "throw new Error('no')"])
 def test_a_function_that_has_had_enough(page: Any, peers: Peers, clock: Clock, then: str) -> None:
-    page.evaluate(f"() => {{ start(() => {{ if (window.c) {{ c.close(); {then} }} return '/' }}) }}")
+    page.evaluate(
+        f"""() => {{
+            window.asked = 0;
+            start(() => {{
+                if (++asked === 1) return '/';
+                c.close();
+                {then};
+            }});
+        }}"""
+    )
     connected(page, peers).aborts()
     wait_for(page, "waiting")
     clock.run(60)
     assert page.evaluate("c.states") == ["connecting", "open", "waiting 1006 ", "closed 1000 "]
+    assert page.evaluate("[made.length, asked]") == [1, 2]
 
 
 @pytest.mark.parametrize(
