@@ -250,7 +250,8 @@ def test_a_server_that_does_not_read(demo: Demo) -> None:
         client.tell({"type": "chunk", "data": "x" * 500_000})
         client.ticks.clear()
         assert client.next("reading") == {"type": "reading"}
-        assert in_a_row(client.hear_ticks(8))  # which came meanwhile
+        assert len(client.ticks) > 3  # which came meanwhile
+        assert in_a_row(client.ticks)
         assert client.ask({"type": "ping"}) == {"type": "taken", "size": 500_000}
         assert client.next("pong") == {"type": "pong"}
 
