@@ -74,11 +74,12 @@ export class Connection {
   }
 
   // Asks for a topic now and at each new connection, then with the position of its last message, so that what
-  // was missed comes first. `ask` are further members of the request; `onlost` is called where it can't come.
-  subscribe(topic, { onlost, ...ask } = {}) {
-    const at = this.#subscriptions.get(topic)?.at; // for the next connection, if this one has the topic already
+  // was missed comes first. `since` is where to begin, else it is now; `ask` are further members of the request;
+  // `onlost` is called where what was missed can't come.
+  subscribe(topic, { onlost, since, ...ask } = {}) {
+    const at = since ?? this.#subscriptions.get(topic)?.at; // this connection may have the topic already
     this.#subscriptions.set(topic, { ask, onlost, at, moved: false });
-    this.#request(topic, { ask });
+    this.#request(topic, ask, since);
   }
 
   unsubscribe(topic) {
@@ -119,14 +120,14 @@ export class Connection {
     if (heartbeat) this.#pulse = setInterval(() => this.#beat(), heartbeat / BEATS);
     for (const [topic, subscription] of this.#subscriptions) {
       subscription.moved = false;
-      this.#request(topic, subscription);
+      this.#request(topic, subscription.ask, subscription.at);
     }
     this.#show("open");
     if (this.state === "open") call(onopen, this);
   }
 
-  #request(topic, { ask, at }) {
-    this.#write({ ...ask, since: at ?? ask.since, type: "subscribe", topic });
+  #request(topic, ask, since) {
+    this.#write({ ...ask, since: since ?? undefined, type: "subscribe", topic }); // undefined is left out
   }
 
   #write(data) {
