@@ -166,6 +166,31 @@ async def test_ticks_end_a_while_after_the_last_visitor(monkeypatch: pytest.Monk
             assert len(kept) > before
 
 
+async def test_a_process_that_does_not_lead_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Semaphore(0)
+
+    async def leads(server: Server, topic: str) -> bool:
+        asked.release()
+        return False
+
+    monkeypatch.setattr(ticks, "leads", leads)
+    server = Server(port=0)
+    its = ticks.Ticks(server)
+
+    @server.route("/")
+    async def visit(ctx: Context) -> None:
+        await its.join(ctx, None)
+        for _ in range(3):
+            await asked.acquire()
+        its.leave(ctx)
+        await ctx.send("left")
+
+    async with server, asyncio.timeout(TIMEOUT):
+        host, port = server.address
+        async with open_socket(f"ws://{host}:{port}/") as socket:
+            assert await socket.recv() == "left"  # and no tick before
+
+
 # --- answers
 
 
@@ -234,8 +259,8 @@ def test_a_server_that_is_silent(demo: Demo) -> None:
         client.tell(SUBSCRIBE)
         with visiting(demo) as other:
             other.subscribe()
-            other.hear_ticks(4)
-            last = other.ticks[-2]
+            other.next("heartbeat")
+            last = other.ticks[-1]
         client.socket.close()
         with pytest.raises(ConnectionClosed):
             while client.hear()["type"] == "tick":
