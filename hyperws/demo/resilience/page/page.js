@@ -62,8 +62,9 @@ const HANDLERS = {
 // --- what becomes of the connection
 
 function wait({ reason, code, retryAt }) {
+  const why = reason || `the connection broke (${code})`;
+  say("error", lost === null ? `Lost: ${why}` : `Not back: ${why}`);
   lost ??= heard;
-  say("error", `Lost: ${reason || `the connection broke (${code})`}`);
   say("notice", `Waiting ${seconds(retryAt - Date.now())}`);
 }
 
