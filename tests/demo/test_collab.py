@@ -445,7 +445,7 @@ def test_no_update_makes_a_document_unreadable(tmp_path: Path, seed: int) -> Non
 
 def test_without_pycrdt_the_page_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['pycrdt'] = None\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with running_demo(tmp_path / "data") as demo:
         answers = {}
         for path in ("/collab/notes", "/"):
