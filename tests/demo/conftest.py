@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,12 +38,31 @@ class Demo:
     def socket(self, path: str) -> str:
         return f"ws://{self.host}{path}"
 
+    @property
+    def processes(self) -> list[int]:
+        """The one that was started, and its children. Needs Linux."""
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def worker_of(self, connection: Any) -> int:
+        """The process that has the other end of a client's connection. Needs Linux."""
+        ends = [f":{port:04X}" for port in (self.port, connection.local_address[1])]
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1])}
+        [inode] = inodes - {"0"}  # of one that is yet to be accepted, or has been
+        for process in self.processes:
+            for descriptor in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(OSError):  # it is closed meanwhile
+                    if os.readlink(descriptor) == f"socket:[{inode}]":
+                        return process
+        raise AssertionError("nobody has this connection")
+
 
 @contextmanager
-def running_demo(folder: Any, *options: str, port: int = 0) -> Iterator[Demo]:
+def running_demo(folder: Any, *options: str, port: int = 0, stderr: Any = None) -> Iterator[Demo]:
     """`hyperws demo` with its data in a folder, and more options."""
     command = [sys.executable, "-m", "hyperws", "demo", "--port", str(port), "--data", str(folder), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         watchdog = threading.Timer(STARTS_WITHIN, process.kill)  # readline() itself knows no timeout
         watchdog.start()
         try:
@@ -64,6 +86,17 @@ def running_demo(folder: Any, *options: str, port: int = 0) -> Iterator[Demo]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running_demo(tmp_path_factory.mktemp("data")) as demo:
         yield demo
+
+
+@contextmanager
+def running_broker(kind: str, folder: Path, *options: str) -> Iterator[Any]:
+    """A "RedisServer" or a "NatsServer", as the tests of groups have them: that is another package of tests."""
+    brokers = runpy.run_path(str(Path(__file__).parents[1] / "groups" / "brokers.py"))
+    broker = brokers[kind](folder, *options)
+    try:
+        yield broker
+    finally:
+        broker.stop()
 
 
 # --- browsers

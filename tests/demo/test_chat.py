@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import runpy
 import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +20,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from .conftest import Demo, Visitors, running_demo, wait_for_state
+from .conftest import Demo, Visitors, running_broker, running_demo, wait_for_state
 
 try:
     from playwright.sync_api import expect
 except ImportError:
     pass  # the fixture `visitors` skips
 
-BROKERS = Path(__file__).parents[1] / "groups" / "brokers.py"  # of another package of tests
 TIMEOUT = 20  # seconds
 MARKUP = "<img src=x onerror=\"document.title='owned'\">"
 
@@ -629,9 +627,8 @@ def test_those_at_a_worker_that_dies_have_left(tmp_path: Path, room: str) -> Non
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Any]:
-    broker = runpy.run_path(str(BROKERS))["RedisServer"](tmp_path)
-    yield broker
-    broker.stop()
+    with running_broker("RedisServer", tmp_path) as broker:
+        yield broker
 
 
 @pytest.fixture

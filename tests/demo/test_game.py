@@ -563,27 +563,12 @@ def test_an_arena_is_forgotten_after_its_players(monkeypatch: pytest.MonkeyPatch
 # --- several processes
 
 
-def worker_of(demo: Demo, one: Client) -> int:
-    """The process that has this client's connection."""
-    port = one.socket.local_address[1]
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = (f":{demo.port:04X}", f":{port:04X}")
-    [inode] = [row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1])]
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(descriptor) == f"socket:[{inode}]":
-                return int(descriptor.parts[2])
-        except OSError:
-            pass        # it is closed meanwhile, or not ours
-    raise AssertionError("nobody has this connection")
-
-
 @contextmanager
 def client_elsewhere(demo: Demo, room: str, worker: int) -> Iterator[Client]:
     """One whose connection is not in this worker."""
     for _ in range(100):
         with client(demo, room) as one:
-            if worker_of(demo, one) != worker:
+            if demo.worker_of(one.socket) != worker:
                 yield one
                 return
     raise AssertionError("all connections are in one worker")
@@ -593,7 +578,7 @@ def client_elsewhere(demo: Demo, room: str, worker: int) -> Iterator[Client]:
 def test_players_in_two_processes_play_on_when_the_leading_one_is_killed(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--workers", "2") as demo, client(demo, "workers") as ann:
         ann.join("a", "Ann")
-        leading = worker_of(demo, ann)
+        leading = demo.worker_of(ann.socket)
         with client_elsewhere(demo, "workers", leading) as bob:
             bob.join("b", "Bob")
             ann.until(lambda _: ann.body(bob.me))
