@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from hyperws import Context, Server
 from hyperws.demo.resilience import ticks
 
-from .conftest import Demo, Visitors, running_demo, wait_for_state
+from .conftest import Demo, Visitors, running_broker, running_demo, wait_for_state
 
 TIMEOUT = 10  # seconds
 SUBSCRIBE = {"type": "subscribe", "topic": "resilience"}
@@ -322,6 +322,22 @@ def is_gone(client: Client) -> bool:
     return False
 
 
+def test_all_are_told_where_the_broker_has_forgotten_the_ticks(tmp_path: Path) -> None:
+    pytest.importorskip("redis")
+    with (
+        running_broker("RedisServer", tmp_path) as broker,
+        running_demo(tmp_path, "--backplane", broker.url) as demo,
+        visiting(demo) as client,
+    ):
+        client.subscribe()
+        client.hear_ticks(2)
+        broker.kill()
+        broker.start()
+        client.next("missing")
+        client.ticks.clear()
+        assert in_a_row(client.hear_ticks(3))
+
+
 # --- the page
 
 
@@ -386,6 +402,22 @@ def test_a_server_that_stands_still(visitors: Visitors, tmp_path: Path) -> None:
         wait_for_figure(page, "reconnects", 1)
         wait_for_figure(page, "live", figure(page, "live") + 2)
         assert figure(page, "lost") == 0
+
+
+def test_what_a_broker_has_forgotten_is_told_as_a_loss(visitors: Visitors, tmp_path: Path) -> None:
+    pytest.importorskip("redis")
+    with (
+        running_broker("RedisServer", tmp_path) as broker,
+        running_demo(tmp_path, "--backplane", broker.url) as demo,
+    ):
+        page = visitors.visit(demo, "/resilience")
+        wait_for_figure(page, "live", 1)
+        broker.kill()
+        broker.start()
+        wait_for_figure(page, "lost", 1)
+        wait_for_words(page, "some ticks may be lost")
+        wait_for_figure(page, "live", figure(page, "live") + 2)
+        assert figure(page, "reconnects") == 0
 
 
 def test_a_restart_is_told_as_a_loss(visitors: Visitors, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ To the client:
     {"type": "connected", "client": "127.0.0.1:50000"}               the first message
     {"type": "heartbeat", "count": 3}       every few seconds, with the number of messages processed
     {"type": "subscribed", "topic": "resilience", "at": "…", "recovered": true}    whether all since then came
+    {"type": "missing"}                     the broker has forgotten what it kept: ticks may be lost
     {"type": "processed", "original": "hello"}
     {"type": "holding"}, {"type": "reading"}                         that it does not read, and reads again
     {"type": "taken", "size": 524288}       a chunk has arrived
@@ -100,6 +101,11 @@ def mount(server: Server) -> None:
             ticks.leave(ctx)
         async for _ in ctx:  # in silence
             pass
+
+    @server.on_gap
+    def gap(topic: str) -> None:
+        if topic == TOPIC:
+            server.publish(topic, messages.message("missing"), local=True)
 
     server.route("/resilience", socket, websocket=True)
     pages.show(server, "/resilience", Path(__file__).parent)

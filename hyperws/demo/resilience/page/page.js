@@ -45,6 +45,7 @@ const HANDLERS = {
     early = null;
     if (lost !== null) comeBack(missed);
   },
+  missing: lose,
   heartbeat({ count }) {
     page.processed.textContent = count;
   },
