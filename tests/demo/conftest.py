@@ -90,7 +90,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @contextmanager
 def running_broker(kind: str, folder: Path, *options: str) -> Iterator[Any]:
-    """A "RedisServer" or a "NatsServer", as the tests of groups have them: that is another package of tests."""
+    """A "RedisServer" or a "NatsServer". They are of the tests of groups, which is another package."""
     brokers = runpy.run_path(str(Path(__file__).parents[1] / "groups" / "brokers.py"))
     broker = brokers[kind](folder, *options)
     try:
