@@ -279,6 +279,16 @@ def test_a_socket_goes_on_from_the_last_point(demo: Demo) -> None:
     assert_gap_free(points)
 
 
+def test_a_socket_may_subscribe_again(demo: Demo) -> None:
+    with opened(demo) as client:
+        first = next(points_of(client))
+        tell(client, SUBSCRIBE | {"since": first["at"]})
+        tell(client, SUBSCRIBE | {"since": first["at"]})
+        next_of(client, "subscribed")
+        assert next_of(client, "subscribed")["recovered"] is True
+        assert_gap_free(take(points_of(client), 30))
+
+
 def test_a_position_that_is_unknown_is_not_recovered(demo: Demo) -> None:
     with opened(demo, subscribe=False) as client:
         tell(client, SUBSCRIBE | {"since": "0123456789abcdef:1"})

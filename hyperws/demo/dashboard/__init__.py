@@ -125,6 +125,7 @@ async def answer(ctx: Context, feed: Feed, got: messages.Incoming) -> None:
         feed.unwatch(ctx)
     elif isinstance(got, Subscribe):
         feed.watch(ctx)
+        ctx.unsubscribe(feed.topic)  # where one asks again, since another point
         subscription = await ctx.subscribe(feed.topic, since=got.since, policy="latest")
         at = f"{subscription.epoch}:{subscription.offset}"
         told = messages.message("subscribed", topic=got.topic, at=at, recovered=subscription.recovered)
