@@ -31,7 +31,7 @@ class Client:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.at = None
+        self.at = ""
         self.ticks: list[int] = []  # their numbers
 
     def tell(self, message: object) -> None:
@@ -110,6 +110,18 @@ def test_who_comes_back_gets_what_was_missed(demo: Demo) -> None:
             assert len(client.ticks) >= 3
             client.hear_ticks(len(client.ticks) + 2)
             assert in_a_row([*seen, *client.ticks])
+
+
+def test_who_subscribes_again_gets_the_ticks_again(demo: Demo) -> None:
+    with visiting(demo) as client:
+        client.subscribe()
+        client.hear_ticks(1)
+        since = client.at
+        client.hear_ticks(3)
+        client.ticks.clear()
+        assert client.subscribe(since)["recovered"] is True
+        assert client.hear_ticks(3)[0] == int(since.rpartition(":")[2]) + 1
+        assert in_a_row(client.ticks)
 
 
 def test_a_position_of_another_life_is_told_as_lost(demo: Demo) -> None:

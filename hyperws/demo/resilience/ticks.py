@@ -29,6 +29,7 @@ class Ticks:
         self.visitors.add(ctx)
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self.run())
+        ctx.unsubscribe(TOPIC)  # where one asks again, since another tick
         return await ctx.subscribe(TOPIC, since=since, member=member())
 
     def leave(self, ctx: Context) -> None:
