@@ -19,6 +19,9 @@ except ImportError:
     raise ImportError("the demo needs msgspec: pip install 'hyperws[demo]'") from None
 
 
+LONGEST_ERROR = 200  # characters
+
+
 class Incoming(msgspec.Struct, tag_field="type", tag=str.lower, forbid_unknown_fields=True):
     """A message from a visitor: a subclass `Move` is {"type": "move", ...its fields}."""
 
@@ -65,6 +68,12 @@ def message(type: str, /, **fields: Any) -> str:
     return msgspec.json.encode({"type": type, **fields}).decode()
 
 
+def words(error: BaseException) -> str:
+    """What is wrong with a message. An error may quote what it does not like: not all of it is sent back."""
+    text = str(error)
+    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}…"
+
+
 async def read(
     ctx: Context, kinds: type[Kind] | tuple[type[Kind], ...], rate: Rate | None = None
 ) -> AsyncIterator[Kind]:
@@ -84,7 +93,7 @@ async def read(
                 raise Refused("Send text, not bytes")
             got = decoder.decode(data)
         except (Refused, msgspec.DecodeError, RecursionError) as error:
-            await ctx.send(message("error", text=str(error)))
+            await ctx.send(message("error", text=words(error)))
             continue
         if isinstance(got, Ping):
             await ctx.send(message("pong"))

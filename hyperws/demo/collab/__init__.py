@@ -34,7 +34,7 @@ import msgspec
 from hyperws import Context, Member, Server
 
 from .. import pages
-from ..messages import Incoming, Refused, message
+from ..messages import Incoming, Refused, message, words
 from . import protocol
 
 try:
@@ -108,7 +108,7 @@ def mount(server: Server, folder: Path) -> None:
                 return await ctx.close(4413, str(error))
             except (Refused, msgspec.DecodeError) as error:
                 missed += isinstance(data, bytes)
-                await ctx.send(message("error", text=str(error)))
+                await ctx.send(message("error", text=words(error)))
             spent = monotonic() - began
             await asyncio.sleep(max(PAUSE, spent / SHARE - spent))
 

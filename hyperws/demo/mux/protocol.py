@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from ..messages import Incoming, Rate, Refused, message
+from ..messages import Incoming, Rate, Refused, message, words
 
 KINDS = "chat, command and ping"
 
@@ -54,7 +54,7 @@ def parse(data: str | bytes, rate: Rate) -> Chat | Command | Ping:
             raise Refused(f"Unknown type: there are {KINDS}")
         return REQUEST.decode(data)
     except UNREADABLE as error:
-        raise Refused(str(error)) from None
+        raise Refused(words(error)) from None
 
 
 def id_of(data: str | bytes) -> Id | None:
