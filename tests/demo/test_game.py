@@ -8,7 +8,7 @@ import os
 import signal
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_async
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from hyperws.demo import create_server
+from hyperws.demo import create_server, game
 from hyperws.demo.game import rules
 from hyperws.demo.game.room import every
 from hyperws.demo.game.rules import (
@@ -558,6 +560,44 @@ def test_an_arena_is_forgotten_after_its_players(monkeypatch: pytest.MonkeyPatch
             assert not [topic for topic in server.topics.in_use() if topic.startswith("game:")]
 
     asyncio.run(play())
+
+
+def test_arenas_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(game, "MOST_ROOMS", 3)
+
+    async def play() -> None:
+        async with create_server(port=0) as server, AsyncExitStack() as open:
+
+            async def enter(room: str) -> ClientConnection:
+                url = "ws://{}:{}/game/{}".format(*server.address, room)
+                return await open.enter_async_context(connect_async(url, proxy=None))
+
+            async def is_playing(socket: ClientConnection) -> None:
+                await socket.send(json.dumps({"type": "join", "token": "a" * 24, "name": "Ann"}))
+                while "moved" not in str(await socket.recv()):
+                    pass
+
+            def rooms() -> set[str]:
+                return {name for task in asyncio.all_tasks() if (name := task.get_name()).startswith("game:")}
+
+            first, second, third = [await enter(f"room{number}") for number in (1, 2, 3)]
+            for socket in (first, second, third):
+                await is_playing(socket)
+            refused = await enter("room4")
+            with pytest.raises(ConnectionClosed):
+                await refused.recv()
+            assert (refused.close_code, refused.close_reason) == (
+                1013,
+                "There are 3 arenas already: go to one of them, or try again later",
+            )
+            await first.close()
+            await third.close()
+            await is_playing(await enter("room4"))      # in place of the latest that is deserted
+            assert rooms() == {"game:room1", "game:room2", "game:room4"}
+            await is_playing(await enter("room1"))      # where the snake was all the time
+            await is_playing(second)
+
+    asyncio.run(asyncio.wait_for(play(), TIMEOUT))
 
 
 # --- several processes

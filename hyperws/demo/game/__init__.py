@@ -14,6 +14,9 @@ which process the arena is, in room.py. Who has not joined, watches.
 
 TOKEN is a secret of the visitor's, 24 hexadecimal digits: whoever comes back with it in time has the same
 snake and score again. Others only get to know PLAYER, which is made from it, but does not lead back to it.
+
+Each arena takes time, so that there are MOST_ROOMS in a process. The latest that nobody is connected to here
+makes way for a new one; where somebody is in each, the connection ends with 1013.
 """
 
 from __future__ import annotations
@@ -29,11 +32,12 @@ from hyperws import Context, Server
 
 from .. import messages, pages
 from ..leader import member
-from ..messages import Incoming, message
+from ..messages import Incoming, Refused, message
 from .room import Room, Turned
 from .rules import MOST_PLAYERS
 
 PATTERN = r"/game/{room:[\w-]{1,40}}"
+MOST_ROOMS = 100
 
 
 class Join(Incoming):
@@ -51,10 +55,13 @@ class Snapshot(Incoming):
 
 def mount(server: Server) -> None:
     rooms: dict[str, Room] = {}
-    running: set[asyncio.Task[None]] = set()
+    running: dict[str, asyncio.Task[None]] = {}
 
     async def game(ctx: Context) -> None:
-        room = enter(ctx.params["room"])
+        try:
+            room = enter(ctx.params["room"])
+        except Refused as refused:
+            return await ctx.close(1013, str(refused))
         try:
             await play(ctx, room)
         finally:
@@ -62,22 +69,30 @@ def mount(server: Server) -> None:
 
     def enter(name: str) -> Room:
         if name not in rooms:
+            if len(rooms) >= MOST_ROOMS:
+                close_one()
             room = rooms[name] = Room(server, name)
-            task = asyncio.create_task(run(name, room), name=room.topic)
-            running.add(task)
-            task.add_done_callback(running.discard)
+            running[name] = asyncio.create_task(run(name, room), name=room.topic)
         rooms[name].visitors += 1
         return rooms[name]
+
+    def close_one() -> None:
+        deserted = next((name for name in reversed(rooms) if not rooms[name].visitors), None)
+        if deserted is None:
+            raise Refused(f"There are {MOST_ROOMS} arenas already: go to one of them, or try again later")
+        del rooms[deserted]
+        running.pop(deserted).cancel()
 
     async def run(name: str, room: Room) -> None:
         try:
             await room.run()
         finally:
-            del rooms[name]
+            if rooms.get(name) is room:
+                del rooms[name], running[name]
 
     @server.on_shutdown
     def stop() -> None:
-        for task in running:
+        for task in running.values():
             task.cancel()
 
     pages.show(server, PATTERN, Path(__file__).parent)
