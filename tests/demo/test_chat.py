@@ -8,17 +8,21 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from hyperws.demo import chat, create_server
+from hyperws.demo.chat import rooms
 
 from .conftest import Demo, Visitors, running_broker, running_demo, wait_for_state
 
@@ -302,6 +306,47 @@ def test_a_flood_is_refused_and_disturbs_nobody(demo: Demo, room: str) -> None:
         assert "Too fast" in ada.until("error")["text"]
         bob.say("calm")
         assert bob.said(1) == ["calm"]
+
+
+async def test_only_so_many_rooms_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MOST_ROOMS", 2)
+    async with chat_server() as say:
+        assert await say("one", "1") == ["1"]
+        assert await say("two", "1") == ["1"]
+        assert await say("three", "1") == ["1"]  # heard, as anywhere
+        assert await say("three", "2") == ["2"]  # but not kept
+        assert await say("two", "2") == ["1", "2"]
+
+
+def test_a_room_makes_way_once_nothing_is_kept_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = rooms.Kept(2, 10)
+    for now, room, place in [
+        (0, "one", True), (5, "two", True), (9, "three", False), (9, "one", True), (15, "three", True),
+        (15, "two", False), (19, "two", True),
+    ]:  # fmt: skip
+        monkeypatch.setattr(rooms, "monotonic", lambda now=now: now)
+        assert kept.has_place_for(room) is place
+
+
+@asynccontextmanager
+async def chat_server() -> AsyncIterator[Callable[[str, str], Awaitable[list[str]]]]:
+    """A server in this process, and how to say something in a room of it and hear all that was said."""
+
+    async def say(room: str, text: str) -> list[str]:
+        url = "ws://{}:{}/chat/{}".format(*server.address, room)
+        async with connect_async(url, proxy=None) as socket:
+            await socket.send(json.dumps({"type": "subscribe", "topic": f"chat:{room}"}))
+            await socket.send(json.dumps({"type": "enter", "name": "Ada", "id": "12345678"}))
+            await socket.send(json.dumps({"type": "say", "id": "1", "text": text}))
+            said: list[str] = []
+            while text not in said:
+                message = json.loads(await socket.recv())
+                if message["type"] == "said":
+                    said.append(message["text"])
+            return said
+
+    async with create_server(port=0) as server:
+        yield say
 
 
 # --- in a browser

@@ -20,7 +20,8 @@ To a visitor:    {"type": "welcome", "text": "Welcome to chat, client: 127.0.0.1
 
 A connection is one member, so two tabs are two. Anyone may take any name; the sign behind it follows from the
 tab's secret and tells namesakes apart. What was said is one history for all processes, so that its order is
-the same everywhere; who is there is told by each process to its own visitors.
+the same everywhere; who is there is told by each process to its own visitors. Where MOST_ROOMS are kept
+already, what is said in others is heard by those who are there, but not kept, and has no "at".
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from __future__ import annotations
 import time
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -37,10 +38,12 @@ from hyperws import Context, Member, Server
 
 from .. import pages
 from ..messages import Incoming, Rate, message, read
+from .rooms import Kept
 
 PATTERN = r"/chat/{room:[\w-]{1,40}}"
 KEPT = 100  # things said in a room: even the longest together fit into a visitor's Limits.send_queue
 KEPT_SECONDS = 3600.0
+MOST_ROOMS = 200  # that one process keeps; one may take a megabyte, if somebody is after that
 
 
 class Subscribe(Incoming):
@@ -65,6 +68,7 @@ class Writing(Incoming):
 def mount(server: Server) -> None:
     pages.show(server, PATTERN, Path(__file__).parent)
     server.history("chat:*", messages=KEPT, seconds=KEPT_SECONDS, wrap=numbered)
+    kept = Kept(MOST_ROOMS, KEPT_SECONDS)
 
     @server.route("/chat", methods=["GET", "HEAD"], websocket=False)
     async def lobby(ctx: Context) -> None:
@@ -97,8 +101,11 @@ def mount(server: Server) -> None:
                 case _ if me is None:
                     await ctx.send(message("error", text="Say who you are first"))
                 case Say(id=id, text=text):
-                    now = round(time.time() * 1000)
-                    server.publish(topic, encode(id=id, text=text, time=now, **me))
+                    said = {"id": id, "text": text, "time": round(time.time() * 1000), **me}
+                    if kept.has_place_for(topic):
+                        server.publish(topic, msgspec.json.encode(said).decode())
+                    else:
+                        server.publish(beside, message("said", topic=topic, **said))
                 case Writing():
                     ctx.publish(beside, message("writing", **me))
 
@@ -132,10 +139,6 @@ def mount(server: Server) -> None:
         """Tell the visitors of a room who are in this process: the other processes do the same."""
         if topic.startswith("chat:"):
             server.publish(topic, message(type, **described(member) if member else {}), local=True)
-
-
-def encode(**fields: Any) -> str:
-    return msgspec.json.encode(fields).decode()
 
 
 def numbered(topic: str, said: str | bytes, epoch: str, offset: int) -> str:
