@@ -120,6 +120,23 @@ def test_texts_of_prices_are_exact(prices: list[int], places: int) -> None:
     assert sum(map(Decimal, texts)) == Decimal(sum(prices)).scaleb(-places)
 
 
+def test_a_market_is_made_once_for_all_who_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Market] = []
+
+    def make(instrument: Instrument, number: int) -> Market:
+        made.append(Market(instrument, number))
+        return made[-1]
+
+    async def ask() -> list[Market]:
+        feed = Feed(Server())
+        return await asyncio.gather(*(feed.market("PEBBLE") for _ in range(50)))
+
+    monkeypatch.setattr("hyperws.demo.trading.feed.Market", make)
+    markets = asyncio.run(ask())
+    assert len(made) == 1
+    assert markets == made * 50
+
+
 def test_the_feed_rests_when_nobody_reads() -> None:
     async def read_and_leave() -> None:
         feed = Feed(Server())

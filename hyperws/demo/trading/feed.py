@@ -23,6 +23,7 @@ class Feed:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.markets: dict[str, Market] = {}
+        self.making = {symbol: asyncio.Lock() for symbol in INSTRUMENTS}
         self.readers: Counter[str] = Counter()  # of each topic, in this process
         self.ticking: asyncio.Task[None] | None = None
 
@@ -41,15 +42,14 @@ class Feed:
             await asyncio.sleep((PERIOD - time.time_ns() % PERIOD) / 1e9)
 
     async def market(self, symbol: str) -> Market:
-        """A market that is not far behind. A new one is replayed in a thread: the others go on meanwhile."""
-        while True:
+        """A market that is not far behind. A new one is replayed in a thread, once for all who wait for it:
+        the others go on meanwhile."""
+        async with self.making[symbol]:
             market = self.markets.get(symbol)
             now = tick_number(time.time_ns())
-            if market is not None and abs(now - market.number) <= MEMORY:
-                return market
-            new = await asyncio.to_thread(Market, INSTRUMENTS[symbol], now)
-            if self.markets.get(symbol) is market:  # nobody else was quicker
-                self.markets[symbol] = new
+            if market is None or abs(now - market.number) > MEMORY:
+                market = self.markets[symbol] = await asyncio.to_thread(Market, INSTRUMENTS[symbol], now)
+            return market
 
     def catch_up(self, market: Market) -> None:
         now = tick_number(time.time_ns())
