@@ -1,16 +1,14 @@
 // A log of lines, the newest at the bottom. Everything is put in as text, never as markup.
 
+import { element } from "./dom.js";
+
 const MOST_LINES = 200;
 
 // `kind` is the line's CSS class; `before` and `after` are small print around the text.
 export function addLine(log, kind, text, { before, after } = {}) {
-  const line = document.createElement("p");
-  line.className = kind;
+  const line = element("p", { className: kind });
   for (const [tag, content] of [["small", before], ["span", text], ["small", after]]) {
-    if (content === undefined) continue;
-    const part = document.createElement(tag);
-    part.textContent = content;
-    line.append(part);
+    if (content !== undefined) line.append(element(tag, { textContent: content }));
   }
 
   const atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < 40;

@@ -1,13 +1,9 @@
 // What every page has around it: the way home, the state of its connection and a button that cuts it, and where
 // its program lies. `<body data-title="Chat" data-source="hyperws/demo/chat/">` is all that a page says.
 
-const WORDS = { connecting: "connecting", open: "connected", waiting: "waiting", closed: "closed" };
+import { element } from "./dom.js";
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
+const WORDS = { connecting: "connecting", open: "connected", waiting: "waiting", closed: "closed" };
 
 const { title, source, about } = document.body.dataset;
 const state = element("span", { className: "state" });

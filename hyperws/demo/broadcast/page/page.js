@@ -2,6 +2,7 @@
 // new connection.
 
 import { connect } from "/hyperws.js";
+import { byId, element } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { showState } from "/shared/shell.js";
 import * as visitor from "/shared/visitor.js";
@@ -9,8 +10,7 @@ import { SlowReader } from "./slow.js";
 
 const MOST_SHOWN = 50; // members of one group
 
-const find = (id) => document.getElementById(id);
-const log = find("log");
+const log = byId("log");
 const groups = new Map(); // name: { item, members: Map { client_id: name }, known: has the server told who is there }
 let me; // this connection's client_id
 
@@ -55,7 +55,7 @@ const handlers = {
     addLine(log, own ? "own" : "other", message, { before: `${own ? "You" : name} to ${topic}` });
   },
   published({ topic, here }, { members }) {
-    find("result").textContent =
+    byId("result").textContent =
       `Sent to ${here} here, in the process that you are connected to; ${topic} has ${members.size} in all.`;
   },
   error({ about, topic, text }, group) {
@@ -74,61 +74,60 @@ const handlers = {
 function join(topic) {
   connection.subscribe(topic, { name: visitor.name });
   if (groups.has(topic)) return;
-  const item = find("group").content.cloneNode(true).firstElementChild;
+  const item = byId("group").content.cloneNode(true).firstElementChild;
   item.querySelector("h3").textContent = topic;
   item.querySelector("button").ariaLabel = `Leave ${topic}`;
   item.querySelector("button").addEventListener("click", () => leave(topic));
-  find("groups").append(item);
+  byId("groups").append(item);
   groups.set(topic, { item, members: new Map(), known: false });
-  find("say-to").append(new Option(topic));
-  find("say-to").value = topic;
+  byId("say-to").append(new Option(topic));
+  byId("say-to").value = topic;
   groupsChanged();
 }
 
 function leave(topic) {
   const { item } = groups.get(topic);
-  if (item.querySelector(":focus-visible")) find("join-text").focus(); // not from somewhere that is gone
+  if (item.querySelector(":focus-visible")) byId("join-text").focus(); // not from somewhere that is gone
   item.remove();
   groups.delete(topic);
   connection.unsubscribe(topic);
-  [...find("say-to").options].find((option) => option.value === topic).remove();
+  [...byId("say-to").options].find((option) => option.value === topic).remove();
   groupsChanged();
 }
 
 function groupsChanged() {
   sessionStorage.groups = JSON.stringify([...groups.keys()]);
-  find("no-groups").hidden = groups.size > 0;
+  byId("no-groups").hidden = groups.size > 0;
 }
 
 function showMembers({ item, members }) {
   item.querySelector("small").textContent = members.size === 1 ? "you alone" : `${members.size} members`;
   item.querySelector(".names").replaceChildren(
     ...[...members].slice(0, MOST_SHOWN).map(([id, name]) => {
-      const entry = document.createElement("li");
-      entry.textContent = id === me ? `${name} (you)` : name;
+      const entry = element("li", { textContent: id === me ? `${name} (you)` : name });
       entry.style.color = visitor.colourOf(name);
       return entry;
     }),
   );
 }
 
-find("join").addEventListener("submit", (event) => {
+byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  join(find("join-text").value);
-  find("join-text").value = "";
+  join(byId("join-text").value);
+  byId("join-text").value = "";
 });
 
-find("say").addEventListener("submit", (event) => {
+byId("say").addEventListener("submit", (event) => {
   event.preventDefault();
-  const message = find("say-text").value;
-  if (connection.send({ type: "publish", topic: find("say-to").value, message, myself: find("say-myself").checked })) {
-    find("say-text").value = "";
+  const message = byId("say-text").value;
+  if (connection.send({ type: "publish", topic: byId("say-to").value, message, myself: byId("say-myself").checked })) {
+    byId("say-text").value = "";
   }
 });
 
-find("name").value = visitor.name;
-find("name").addEventListener("change", () => {
-  find("name").value = visitor.rename(find("name").value);
+byId("name").value = visitor.name;
+byId("name").addEventListener("change", () => {
+  byId("name").value = visitor.rename(byId("name").value);
   for (const topic of groups.keys()) join(topic); // again, by the new name
 });
 

@@ -1,6 +1,7 @@
 // The slow reader: starts and ends a feed, counts what this page gets of it, and tells what becomes of the other
 // reader, in figures, in words and in a picture.
 
+import { byId } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { draw } from "./picture.js";
 
@@ -21,8 +22,6 @@ const ACTS = {
 };
 const NOTHING = { running: false, reading: true, published: 0, received: 0, skipped: 0, ended: false, dropped: 0, closed: null };
 
-const find = (id) => document.getElementById(id);
-
 export class SlowReader {
   #send;
   #policy;
@@ -37,21 +36,21 @@ export class SlowReader {
 
   constructor(send) {
     this.#send = send;
-    const form = find("feed");
+    const form = byId("feed");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.#now.running) send({ type: "stop" });
-      else this.#start(form.elements.policy.value, Number(find("rate").value));
+      else this.#start(form.elements.policy.value, Number(byId("rate").value));
     });
-    find("read").addEventListener("click", () => send({ type: "reading", on: !this.#now.reading }));
+    byId("read").addEventListener("click", () => send({ type: "reading", on: !this.#now.reading }));
     form.addEventListener("change", () => this.#explain(form.elements.policy.value));
     this.#explain(form.elements.policy.value);
-    new ResizeObserver(() => this.#draw()).observe(find("picture"));
+    new ResizeObserver(() => this.#draw()).observe(byId("picture"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
 
   #explain(policy) {
-    find("policy").textContent = POLICIES[policy];
+    byId("policy").textContent = POLICIES[policy];
   }
 
   #start(policy, rate) {
@@ -62,7 +61,7 @@ export class SlowReader {
     this.#acted = false;
     this.#cutAt = null;
     this.#own = this.#missed = this.#last = 0;
-    find("story").replaceChildren();
+    byId("story").replaceChildren();
     this.#send({ type: "start", policy, rate });
     this.#show();
     this.#tell(`A feed of ${rate} numbers a second, and a reader with the policy "${policy}". Now stop its reading.`);
@@ -128,7 +127,7 @@ export class SlowReader {
 
   #tell(words, kind = "") {
     const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
-    addLine(find("story"), kind, words, { after: `${seconds} s` });
+    addLine(byId("story"), kind, words, { after: `${seconds} s` });
   }
 
   #show() {
@@ -137,18 +136,18 @@ export class SlowReader {
     const figures = {
       published, received, waiting, dropped: published - received - waiting, own: this.#own, missed: this.#missed,
     };
-    for (const [id, figure] of Object.entries(figures)) find(id).textContent = figure;
+    for (const [id, figure] of Object.entries(figures)) byId(id).textContent = figure;
 
-    find("start").textContent = running ? "End the feed" : "Start the feed";
-    find("read").disabled = !running;
-    find("read").textContent = reading ? "Stop reading" : "Read again";
-    for (const control of find("feed").querySelectorAll("input, select")) control.disabled = running;
+    byId("start").textContent = running ? "End the feed" : "Start the feed";
+    byId("read").disabled = !running;
+    byId("read").textContent = reading ? "Stop reading" : "Read again";
+    for (const control of byId("feed").querySelectorAll("input, select")) control.disabled = running;
 
     this.#points.push({ at: performance.now() - this.#startedAt, received, waiting, published });
     this.#draw();
   }
 
   #draw() {
-    draw(find("picture"), this.#points, (name) => getComputedStyle(document.querySelector(`dt.${name}`)).color);
+    draw(byId("picture"), this.#points, (name) => getComputedStyle(document.querySelector(`dt.${name}`)).color);
   }
 }

@@ -2,6 +2,7 @@
 // all; until then it is on its way.
 
 import { connect } from "/hyperws.js";
+import { byId } from "/shared/dom.js";
 import { showState } from "/shared/shell.js";
 import * as visitor from "/shared/visitor.js";
 import * as people from "./people.js";
@@ -11,7 +12,7 @@ import * as writers from "./writers.js";
 
 const MOST_REMEMBERED = 500;
 
-const [input, send, refusal, waiting, name] = ["text", "send", "refusal", "waiting", "name"].map((id) => document.getElementById(id));
+const [input, send, refusal, waiting, name] = ["text", "send", "refusal", "waiting", "name"].map(byId);
 const onItsWay = new Map(); // what has not come back yet: id: text
 const shown = new Set(); // the last that was shown: what comes twice is shown once
 let pausedUntil = 0; // when one may write again, by Date.now()
@@ -106,7 +107,7 @@ function showPause(connection) {
   else refusal.textContent = "";
 }
 
-document.getElementById("say").addEventListener("submit", (event) => {
+byId("say").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = input.value;
   if (!text.trim()) return;
@@ -129,7 +130,7 @@ function enter(connection) {
 }
 
 name.value = visitor.name;
-document.getElementById("rename").addEventListener("submit", (event) => {
+byId("rename").addEventListener("submit", (event) => {
   event.preventDefault();
   name.value = visitor.rename(name.value);
   enter(connection);

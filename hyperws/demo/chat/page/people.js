@@ -1,11 +1,12 @@
 // Who is in the room. A member is one connection; its `visitor` is the tab that it belongs to.
 
+import { byId, element } from "/shared/dom.js";
 import { colourOf } from "/shared/visitor.js";
 
 export let me = sessionStorage.chatVisitor; // the visitor that is this tab, once the server has told
 
-const list = document.getElementById("people");
-const count = document.getElementById("count");
+const list = byId("people");
+const count = byId("count");
 let members = new Map(); // member: { visitor, name }
 
 export function iAm({ visitor }) {
@@ -38,8 +39,7 @@ function show() {
 }
 
 function item({ visitor, name }) {
-  const made = document.createElement("li");
-  made.textContent = visitor === me ? `${name} (you)` : name;
+  const made = element("li", { textContent: visitor === me ? `${name} (you)` : name });
   made.style.color = colourOf(name);
   return made;
 }

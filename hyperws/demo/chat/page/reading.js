@@ -1,11 +1,12 @@
 // What was said. Whoever reads further up is left in peace, and told that there is more.
 
+import { byId } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { colourOf } from "/shared/visitor.js";
 
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
-const log = document.getElementById("log");
-const newer = document.getElementById("newer");
+const log = byId("log");
+const newer = byId("newer");
 
 export function addNotice(text, kind = "notice") {
   add(kind, text);
@@ -43,5 +44,5 @@ log.addEventListener("scroll", () => {
 });
 newer.addEventListener("click", () => {
   toEnd();
-  document.getElementById("text").focus();
+  byId("text").focus();
 });

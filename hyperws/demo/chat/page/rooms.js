@@ -1,5 +1,7 @@
 // Which room this is, those that were visited lately, and the way to another one.
 
+import { byId, element } from "/shared/dom.js";
+
 const MOST = 6;
 
 export const room = decodeURIComponent(location.pathname.split("/")[2]);
@@ -8,16 +10,16 @@ const lately = [room, ...(localStorage.rooms?.split(" ") ?? ["lobby"]).filter((o
 localStorage.rooms = lately.join(" ");
 
 document.title = `${room} · ${document.title}`;
-document.getElementById("room").textContent = room;
-document.getElementById("rooms").append(...lately.toSorted().map(link));
-document.getElementById("go").addEventListener("submit", (event) => {
+byId("room").textContent = room;
+byId("rooms").append(...lately.toSorted().map(link));
+byId("go").addEventListener("submit", (event) => {
   event.preventDefault();
-  const name = document.getElementById("other").value.trim().replaceAll(/\s+/g, "-");
+  const name = byId("other").value.trim().replaceAll(/\s+/g, "-");
   if (name) location.href = path(name);
 });
 
 function link(name) {
-  const made = Object.assign(document.createElement("a"), { href: path(name), textContent: name });
+  const made = element("a", { href: path(name), textContent: name });
   if (name === room) made.setAttribute("aria-current", "page");
   return made;
 }

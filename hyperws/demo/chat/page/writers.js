@@ -1,9 +1,11 @@
 // Who is writing.
 
+import { byId } from "/shared/dom.js";
+
 const SHOWN = 3_000; // ms after which one who is still writing tells again
 
 const writers = new Map(); // visitor: { name, until }
-const words = document.getElementById("writing");
+const words = byId("writing");
 let toldAt = 0;
 
 // Calls `tell` when others should know that this visitor is writing.

@@ -1,6 +1,7 @@
 // The cursors and selections of others, drawn over a textarea. A mirror below them has the same text in the same
 // lines, and tells where each character is.
 
+import { element } from "/shared/dom.js";
 import { colourOf } from "/shared/visitor.js";
 
 // Returns a function that draws them anew. `others()` are people: { id, name, cursor: { anchor, head } }.
@@ -45,8 +46,7 @@ export function showCursors(area, mirror, { placeOf }, others) {
     return parts;
 
     function place(kind, { left, top, height }, width) {
-      const part = document.createElement("div");
-      part.className = kind;
+      const part = element("div", { className: kind });
       part.style.left = `${left - origin.left}px`;
       part.style.top = `${top - origin.top}px`;
       part.style.height = `${height}px`;
@@ -57,11 +57,7 @@ export function showCursors(area, mirror, { placeOf }, others) {
   }
 
   function flag(cursor, name) {
-    const label = document.createElement("span");
-    const words = document.createElement("b");
-    words.textContent = name;
-    label.append(words);
-    cursor.append(label);
+    cursor.append(element("span", {}, element("b", { textContent: name })));
     cursor.classList.toggle("below", Number.parseFloat(cursor.style.top) - area.scrollTop < 20);
     cursor.classList.toggle("left", Number.parseFloat(cursor.style.left) > area.clientWidth - 120);
     return cursor;

@@ -1,5 +1,6 @@
 // The editor: a text that several people write, kept by Yjs, in a textarea.
 
+import { byId, element } from "/shared/dom.js";
 import { showState } from "/shared/shell.js";
 import { colourOf, name, rename } from "/shared/visitor.js";
 import { Awareness, Doc } from "./yjs/yjs.js";
@@ -79,14 +80,9 @@ function showPeople() {
   const list = byId("people");
   if (list.dataset.shown === (list.dataset.shown = JSON.stringify(names))) return;
   const items = [name, ...names.slice(1)].map((each, place) => {
-    const item = document.createElement("li");
-    item.textContent = names[place];
+    const item = element("li", { textContent: names[place] });
     item.style.color = colourOf(each);
     return item;
   });
   list.replaceChildren(...items);
-}
-
-function byId(id) {
-  return document.getElementById(id);
 }

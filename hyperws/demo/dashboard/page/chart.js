@@ -1,6 +1,7 @@
 // A chart of some columns of a feed, drawn by uPlot in the colours of the page. It moves on with time, also
 // while nothing comes.
 
+import { element } from "/shared/dom.js";
 import { SPAN } from "./feed.js";
 
 const HEIGHT = 176;
@@ -18,17 +19,16 @@ export class Chart {
   constructor(parent, feed, { title, lines, least, show }) {
     this.#feed = feed;
     this.#show = show;
-    const head = element("div", "head", element("h3", "", title));
-    this.element = element("figure", "chart", head);
+    const head = element("div", { className: "head" }, element("h3", {}, title));
+    this.element = element("figure", { className: "chart" }, head);
     this.#lines = lines.map(({ column, label, ink }) => {
-      const value = element("span", "number");
-      const key = element("span", "key", label, value);
+      const value = element("span", { className: "number" });
+      const key = element("span", { className: "key" }, label, value);
       key.style.setProperty("--ink", `var(${ink})`);
       head.append(key);
       return { column, key, value };
     });
-    this.canvas = element("div", "canvas");
-    this.canvas.role = "img";
+    this.canvas = element("div", { className: "canvas", role: "img" });
     this.canvas.ariaLabel = `${title}, the last ${SPAN} seconds. The table below has the latest figures.`;
     this.element.append(this.canvas);
     parent.append(this.element);
@@ -99,10 +99,4 @@ export class Chart {
       ],
     };
   }
-}
-
-export function element(tag, className, ...children) {
-  const made = Object.assign(document.createElement(tag), { className });
-  made.append(...children);
-  return made;
 }

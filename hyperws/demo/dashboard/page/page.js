@@ -1,15 +1,16 @@
 // The dashboard. Points come in whenever they like; charts are drawn once a frame, figures are said four times
 // a second, and nothing happens in a page that nobody looks at.
 
+import { byId, element } from "/shared/dom.js";
 import { showState } from "/shared/shell.js";
-import { Chart, element } from "./chart.js";
+import { Chart } from "./chart.js";
 import { clock, EventStream, Polling, Socket } from "./ways.js";
 
 const SAY = 250; // ms
 const CALM = 1_000; // ms between two frames for those who don't like motion
 
-const period = document.getElementById("period");
-const trouble = document.getElementById("trouble");
+const period = byId("period");
+const trouble = byId("trouble");
 const socket = new Socket(showState, (text) => (trouble.textContent = text));
 const polling = new Polling();
 const ways = [socket, new EventStream(), polling];
@@ -23,14 +24,13 @@ const milliseconds = (seconds) => tenths(seconds && seconds * 1000);
 // --- charts
 
 const byWay = ways.map(({ name, feed }) => {
-  const chart = new Chart(document.getElementById("ways"), feed, {
+  const chart = new Chart(byId("ways"), feed, {
     title: name,
     lines: [{ column: "late", label: "late by, ms", ink: "--accent" }],
     least: 5,
     show: tenths,
   });
-  const state = element("p", "muted");
-  state.setAttribute("role", "status");
+  const state = element("p", { className: "muted", role: "status" });
   chart.element.append(state);
   return { chart, state };
 });
@@ -56,7 +56,7 @@ const ofProcess = [
   },
   { title: "CPU", lines: [{ column: "cpu", label: "% of a core", ink: "--accent" }], least: 10, show: tenths },
   { title: "Memory", lines: [{ column: "memory", label: "MB", ink: "--accent" }], least: 10e6, show: megabytes },
-].map((options) => new Chart(document.getElementById("process"), socket.feed, options));
+].map((options) => new Chart(byId("process"), socket.feed, options));
 
 const charts = [...byWay.map(({ chart }) => chart), ...ofProcess];
 
@@ -83,14 +83,14 @@ const ROWS = [
 const table = document.querySelector("table");
 table.tHead.rows[0].append(...ways.map(({ name }) => heading("col", "number", name)));
 const cells = ROWS.map(([label]) => {
-  const values = ways.map(() => element("td", "number"));
-  const row = element("tr", "", heading("row", "", label), ...values);
+  const values = ways.map(() => element("td", { className: "number" }));
+  const row = element("tr", {}, heading("row", "", label), ...values);
   table.tBodies[0].append(row);
   return values;
 });
 
 function heading(scope, className, text) {
-  return Object.assign(element("th", className, text), { scope });
+  return element("th", { scope, className }, text);
 }
 
 function say() {
@@ -102,7 +102,7 @@ function say() {
   ways.forEach(({ feed }, index) => sayHow(feed, byWay[index].state));
   const { error } = clock;
   set(
-    document.getElementById("clock"),
+    byId("clock"),
     error === undefined
       ? "Latency is not known yet: the server's clock has to be asked first."
       : `Latency is from the making of a point until it is here, by the server's clock. That is asked over the WebSocket once a second, and known to ±${(error * 1000).toFixed(1)} ms: half of the quickest way there and back. Points of another process than the socket's are by another clock.`,

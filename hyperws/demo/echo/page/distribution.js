@@ -1,5 +1,7 @@
 // What many times have in common: some figures, and a picture made of bars.
 
+import { element } from "/shared/dom.js";
+
 const BARS = 24;
 const TICK = 0.1; // ms; the clocks of browsers are no finer
 
@@ -19,11 +21,11 @@ export function distribute(sorted) {
   return { counts, from: from * TICK, width: width * TICK };
 }
 
-export function drawBars(element, { counts, from, width }) {
+export function drawBars(place, { counts, from, width }) {
   const highest = Math.max(...counts);
-  element.replaceChildren(
+  place.replaceChildren(
     ...counts.map((count, index) => {
-      const bar = document.createElement("div");
+      const bar = element("div");
       bar.style.height = `${(100 * count) / highest}%`;
       if (count) bar.style.minHeight = "2px";
       const start = (from + index * width).toFixed(1);

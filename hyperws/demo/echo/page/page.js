@@ -1,12 +1,12 @@
 // Echo: what is sent comes back, and the page shows that it is the same and how long it took.
 
+import { byId } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { showState } from "/shared/shell.js";
 import { Bench } from "./bench.js";
 import { distribute, drawBars, within } from "./distribution.js";
 import { Echoes, LIMIT, Lost, randomBytes } from "./echoes.js";
 
-const byId = (id) => document.getElementById(id);
 const log = byId("echoes");
 const utf8 = new TextEncoder();
 const PREVIEW = 200; // characters of a text that are shown

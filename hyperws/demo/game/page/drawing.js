@@ -1,13 +1,13 @@
 // Draws an arena on a canvas, sharp on every screen. Between two ticks, snakes glide from one to the other.
 
+import { element } from "/shared/dom.js";
 import { colourOf } from "/shared/visitor.js";
 import { HEIGHT, WIDTH } from "./arena.js";
 
 const TICK = 100; // ms
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const probe = document.body.appendChild(document.createElement("span"));
-probe.hidden = true;
+const probe = document.body.appendChild(element("span", { hidden: true }));
 const colours = new Map();
 dark.addEventListener("change", () => colours.clear());
 

@@ -1,6 +1,7 @@
 // The game: keeps a copy of the arena, shows it, and sends where to turn.
 
 import { connect } from "/hyperws.js";
+import { byId, element } from "/shared/dom.js";
 import { showState } from "/shared/shell.js";
 import { colourOf, id as token, name, rename } from "/shared/visitor.js";
 import { Arena, digest } from "./arena.js";
@@ -11,7 +12,6 @@ const TICKS = 10; // a second
 const STILL = 1500; // ms without a tick after which an arena with snakes stands still
 const ASK = 1000; // ms from one request for a snapshot to the next
 
-const $ = (id) => document.getElementById(id);
 const arena = new Arena();
 let me = null; // which snake is ours
 let plays = sessionStorage.plays === location.pathname; // also after the page was loaded again
@@ -19,7 +19,7 @@ let same = true; // as the server's
 let ticked = 0;
 let asked = -ASK;
 
-const drawing = new Drawing($("canvas"), arena, () => me);
+const drawing = new Drawing(byId("canvas"), arena, () => me);
 
 const connection = connect(location.pathname, {
   onstate: showState,
@@ -37,7 +37,7 @@ const connection = connect(location.pathname, {
     } else if (message.type === "error") {
       if (own()) return say(message.text);
       play(false);
-      $("complaint").textContent = message.text;
+      byId("complaint").textContent = message.text;
     }
   },
 });
@@ -59,7 +59,7 @@ function own() {
 }
 
 function join() {
-  $("complaint").textContent = "";
+  byId("complaint").textContent = "";
   play(connection.send({ type: "join", token, name }));
 }
 
@@ -67,19 +67,19 @@ function play(whether) {
   plays = whether;
   if (plays) sessionStorage.plays = location.pathname;
   else delete sessionStorage.plays;
-  $("entrance").hidden = plays;
-  $("pad").hidden = !plays;
+  byId("entrance").hidden = plays;
+  byId("pad").hidden = !plays;
 }
 
 play(plays);
-$("name").value = name;
-$("entrance").addEventListener("submit", (event) => {
+byId("name").value = name;
+byId("entrance").addEventListener("submit", (event) => {
   event.preventDefault();
-  $("name").value = rename($("name").value);
+  byId("name").value = rename(byId("name").value);
   join();
 });
 
-steer($("arena"), (to) => {
+steer(byId("arena"), (to) => {
   if (own()) connection.send({ type: "turn", to });
 });
 
@@ -97,15 +97,15 @@ function show() {
 
 // Read out by those who don't see the arena, so only what matters is said.
 function say(text) {
-  $("news").textContent = text;
+  byId("news").textContent = text;
 }
 
 function showNotice() {
   const { tick, bodies } = arena.state;
   const waits = own() && !bodies[me].length;
-  $("notice").hidden = !waits;
+  byId("notice").hidden = !waits;
   const seconds = Math.max(0, Math.ceil((own()?.due - tick) / TICKS));
-  if (waits) $("notice").textContent = seconds ? `Back in ${seconds}` : "Waiting for a free place";
+  if (waits) byId("notice").textContent = seconds ? `Back in ${seconds}` : "Waiting for a free place";
 }
 
 let standings = "";
@@ -116,27 +116,23 @@ function showScores() {
   const now = JSON.stringify([me, crown, entries.map(([player, { name, score, away }]) => [player, name, score, away])]);
   if (now === standings) return;
   standings = now;
-  $("scores").replaceChildren(...entries.map(([player, snake]) => scoreLine(player, snake, player === crown)));
+  byId("scores").replaceChildren(...entries.map(([player, snake]) => scoreLine(player, snake, player === crown)));
 }
 
 function scoreLine(player, { name, score, away }, crowned) {
-  const line = document.createElement("li");
+  const who = element("span", { textContent: away ? `${name} (away)` : name });
+  const points = element("span", { className: "number", textContent: score });
+  const line = element("li", {}, who, points);
   line.classList.toggle("own", player === me);
   line.classList.toggle("crowned", crowned);
   line.style.color = colourOf(name);
-  const who = document.createElement("span");
-  who.textContent = away ? `${name} (away)` : name;
-  const points = document.createElement("span");
-  points.className = "number";
-  points.textContent = score;
-  line.append(who, points);
   return line;
 }
 
 function showSync() {
   const still = performance.now() > ticked + STILL && Object.keys(arena.state?.snakes ?? {}).length > 0;
   const words = still ? "stands still" : same ? "in sync ✓" : "asks for a snapshot";
-  if ($("sync").textContent !== words) $("sync").textContent = words;
+  if (byId("sync").textContent !== words) byId("sync").textContent = words;
 }
 
 setInterval(showSync, 500);
@@ -146,5 +142,5 @@ function expose() {
   const { tick, bodies } = arena.state;
   const { score = "", heading = "" } = own() ?? {};
   const length = bodies[me]?.length ?? 0;
-  Object.assign($("canvas").dataset, { tick, hash: digest(arena.state), player: me ?? "", score, heading, length });
+  Object.assign(byId("canvas").dataset, { tick, hash: digest(arena.state), player: me ?? "", score, heading, length });
 }

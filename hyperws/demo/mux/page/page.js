@@ -1,11 +1,11 @@
 // Multiplexed protocol: several requests in flight on one socket, each answered by its id.
 
 import { connect } from "/hyperws.js";
+import { byId } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { showState } from "/shared/shell.js";
 import { Requests, written } from "./requests.js";
 
-const byId = (id) => document.getElementById(id);
 const requests = new Requests(byId("requests"));
 let you = null;
 let lastId = 0;

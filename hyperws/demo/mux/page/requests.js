@@ -1,5 +1,7 @@
 // Requests in a table, each with its answer, once that has come: they are matched by their ids.
 
+import { element } from "/shared/dom.js";
+
 const MOST_ROWS = 60;
 
 // JSON on one line that can be broken.
@@ -39,7 +41,7 @@ export class Requests {
     row.className = answer.type === "error" ? "failed" : "";
     row.cells[2].replaceChildren(code(written(answer)));
     row.cells[3].textContent = `${(performance.now() - sentAt).toFixed(1)} ms`;
-    if (index > 0) row.cells[3].append(small(`overtook ${index}`)); // those that were sent before, and still wait
+    if (index > 0) row.cells[3].append(element("small", { textContent: `overtook ${index}` })); // those that were sent before, and still wait
     return true;
   }
 
@@ -57,9 +59,5 @@ function addCode(row, text) {
 }
 
 function code(text) {
-  return Object.assign(document.createElement("code"), { textContent: text });
-}
-
-function small(text) {
-  return Object.assign(document.createElement("small"), { textContent: text });
+  return element("code", { textContent: text });
 }

@@ -1,26 +1,26 @@
 // What happens to a page that sends faster than the server reads: its messages wait in `bufferedAmount`, `send()`
 // refuses more of them in time, and `drained()` says when there is room again.
 
+import { byId } from "/shared/dom.js";
+
 const CHUNK = 512 * 1024; // characters
 const MOST = 32; // chunks; the system takes some of them before anything waits in the page
 
 export class Line {
   #connection;
-  #page;
   #held = false;
   sent = 0; // chunks
   taken = 0;
   refused = 0;
 
-  constructor(connection, page) {
+  constructor(connection) {
     this.#connection = connection;
-    this.#page = page;
   }
 
   // While the server does not read: send as long as it is allowed to.
   async fill() {
-    this.#page.outcome.textContent = "The server does not read";
-    this.#page.filled.hidden = false;
+    byId("outcome").textContent = "The server does not read";
+    byId("filled").hidden = false;
     this.#held = true;
     this.sent = this.taken = this.refused = 0;
     const message = { type: "chunk", data: noise() };
@@ -29,7 +29,7 @@ export class Line {
       this.#show();
       await new Promise((done) => setTimeout(done, 50));
     }
-    if (this.#held) this.#page.outcome.textContent = "The connection is gone, and what waited went with it";
+    if (this.#held) byId("outcome").textContent = "The connection is gone, and what waited went with it";
     await this.#connection.drained();
     this.#show();
   }
@@ -37,19 +37,19 @@ export class Line {
   // The server reads again.
   stop() {
     this.#held = false;
-    this.#page.outcome.textContent = "The server reads again";
+    byId("outcome").textContent = "The server reads again";
   }
 
   take() {
     this.taken += 1;
     this.#show();
-    if (this.taken === this.sent) this.#page.outcome.textContent = "Everything has arrived";
+    if (this.taken === this.sent) byId("outcome").textContent = "Everything has arrived";
   }
 
   #show() {
     const { bufferedAmount } = this.#connection;
-    this.#page.waiting.value = bufferedAmount;
-    this.#page.filling.textContent =
+    byId("waiting").value = bufferedAmount;
+    byId("filling").textContent =
       `${this.sent} sent, ${this.taken} arrived, ${bufferedAmount.toLocaleString("en")} bytes wait here, ` +
       `send() refused ${this.refused} times`;
   }

@@ -1,6 +1,7 @@
 // Resilience: draws how each tick came, and tells what becomes of the connection.
 
 import { connect } from "/hyperws.js";
+import { byId, element } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { showState } from "/shared/shell.js";
 import { Line } from "./line.js";
@@ -8,7 +9,7 @@ import { Line } from "./line.js";
 const SQUARES = 600; // at most; older ones leave
 const TOPIC = "resilience";
 
-const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((each) => [each.id, each]));
+const ticks = byId("ticks");
 const counts = { live: 0, late: 0, lost: 0, reconnects: 0 };
 let heard = null; // when the server last said something, by performance.now()
 let lost = null; // that of the connection before, until this one has its ticks
@@ -28,7 +29,7 @@ const connection = connect("/resilience", {
   },
 });
 connection.subscribe(TOPIC, { onlost: lose });
-const line = new Line(connection, page);
+const line = new Line(connection);
 
 const HANDLERS = {
   connected({ client }) {
@@ -47,13 +48,13 @@ const HANDLERS = {
   },
   missing: lose,
   heartbeat({ count }) {
-    page.processed.textContent = count;
+    byId("processed").textContent = count;
   },
   processed({ original }) {
     say("own", original, "processed");
   },
   error({ text }) {
-    page.trouble.textContent = text;
+    byId("trouble").textContent = text;
   },
   holding: () => line.fill(),
   reading: () => line.stop(),
@@ -73,7 +74,7 @@ function comeBack(missed) {
   const outage = heard - lost;
   lost = null;
   longest = Math.max(longest, outage);
-  page.longest.textContent = seconds(longest);
+  byId("longest").textContent = seconds(longest);
   count("reconnects");
   say("notice", `Back after ${seconds(outage)}: ${missed} ${missed === 1 ? "tick" : "ticks"} recovered`);
 }
@@ -86,22 +87,20 @@ function lose() {
 // --- what is shown
 
 function draw(kind) {
-  const square = document.createElement("i");
-  square.className = kind;
-  page.ticks.append(square);
-  if (page.ticks.childElementCount > SQUARES) page.ticks.firstElementChild.remove();
-  page.ticks.scrollTop = page.ticks.scrollHeight;
+  ticks.append(element("i", { className: kind }));
+  if (ticks.childElementCount > SQUARES) ticks.firstElementChild.remove();
+  ticks.scrollTop = ticks.scrollHeight;
   count(kind);
-  page.ticks.ariaLabel = `Ticks: ${counts.live} came live, ${counts.late} were recovered, ${counts.lost} losses`;
+  ticks.ariaLabel = `Ticks: ${counts.live} came live, ${counts.late} were recovered, ${counts.lost} losses`;
 }
 
 function count(what) {
   counts[what] += 1;
-  page[what].textContent = counts[what];
+  byId(what).textContent = counts[what];
 }
 
 function say(kind, text, after = new Date().toLocaleTimeString()) {
-  addLine(page.log, kind, text, { after });
+  addLine(byId("log"), kind, text, { after });
 }
 
 function seconds(ms) {
@@ -114,13 +113,13 @@ function placeOf(at) {
 
 // --- what can be done
 
-page.close.addEventListener("click", () => connection.send({ type: "close" }));
-page.silence.addEventListener("click", () => {
+byId("close").addEventListener("click", () => connection.send({ type: "close" }));
+byId("silence").addEventListener("click", () => {
   if (connection.send({ type: "silence" })) say("notice", "The server falls silent");
 });
-page.fill.addEventListener("click", () => connection.send({ type: "hold" }));
-page.say.addEventListener("submit", (event) => {
+byId("fill").addEventListener("click", () => connection.send({ type: "hold" }));
+byId("say").addEventListener("submit", (event) => {
   event.preventDefault();
-  page.trouble.textContent = "";
-  if (connection.send({ type: "message", text: page.text.value })) page.text.value = "";
+  byId("trouble").textContent = "";
+  if (connection.send({ type: "message", text: byId("text").value })) byId("text").value = "";
 });

@@ -1,11 +1,11 @@
 // Draws the book and the line of prices. Sums and differences are made of integers (see exact.js); floats tell
 // only how long a bar is, and how high a point lies.
 
+import { byId } from "/shared/dom.js";
 import { decimal, units } from "./exact.js";
 
 const LEVELS = 6; // rows on each side
 
-const byId = (id) => document.getElementById(id);
 const table = byId("book");
 const rows = { asks: [], bids: [] }; // from the best price on
 for (let level = LEVELS - 1; level >= 0; level--) rows.asks[level] = addRow("ask");

@@ -1,6 +1,7 @@
 // Trading: quotes of the symbols that are switched on, and the book of the one that is chosen.
 
 import { connect } from "/hyperws.js";
+import { byId } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
 import { showState } from "/shared/shell.js";
 import { Book } from "./book.js";
@@ -10,7 +11,6 @@ import { addRow, choose, restart, show } from "./watch.js";
 const FIRST = ["AAPL", "GOOGL", "MSFT", "AMZN"]; // are switched on
 const HELD = 3; // seconds
 
-const byId = (id) => document.getElementById(id);
 const log = byId("log");
 const say = (text, kind = "notice") => addLine(log, kind, text);
 

@@ -1,5 +1,6 @@
 // The watch list: a row for each symbol, with a switch for its quotes and a button for its book.
 
+import { element } from "/shared/dom.js";
 import { mark } from "./drawing.js";
 import { units } from "./exact.js";
 
@@ -55,10 +56,4 @@ export function restart(symbol) {
 
 function clear(row) {
   for (const place of [row.bid, row.ask, row.last]) mark(place, "–", 0n);
-}
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
 }
