@@ -413,7 +413,7 @@ def test_a_page_is_back_in_its_groups_after_it_was_cut(visitors: Visitors, demo:
     heard(other, "Otter has joined tea").wait_for()
     say(other, "tea", "are you back?")
     heard(one, "are you back?").wait_for()
-    assert members(one, "tea").locator(".names li").all_inner_texts() == ["Heron", "Otter (you)"]
+    assert members(one, "tea").locator(".names li").all_inner_texts() == ["Otter (you)", "Heron"]
     assert one.locator("#log").get_by_text("Otter has joined").count() == 0
 
 

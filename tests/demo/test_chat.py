@@ -419,7 +419,7 @@ def test_markup_is_shown_as_text(visitors: Visitors, demo: Demo, room: str) -> N
         bob.say(MARKUP)
         expect(texts(page)).to_have_text([MARKUP])
         expect(page.locator("#log .other small")).to_contain_text("<b>Bob</b> #")
-        expect(people(page).first).to_contain_text("<b>Bob</b> #")
+        expect(people(page).last).to_contain_text("<b>Bob</b> #")
         expect(page.locator("#log img, #log b, #people b")).to_have_count(0)
 
 

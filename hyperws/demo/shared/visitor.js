@@ -13,6 +13,16 @@ export function rename(wanted) {
   return (localStorage.name = name = usable(wanted) ?? name);
 }
 
+// Has the name in a field, where it can be changed; then `onchange` is called.
+export function editName(field, onchange) {
+  field.value = name;
+  field.addEventListener("change", () => {
+    const before = name;
+    field.value = rename(field.value);
+    if (name !== before) onchange();
+  });
+}
+
 // A colour that is told apart from the page in light and dark, the same for a name everywhere.
 export function colourOf(text) {
   let sum = 0;

@@ -2,8 +2,9 @@
 // new connection.
 
 import { connect } from "/hyperws.js";
-import { byId, element } from "/shared/dom.js";
+import { byId } from "/shared/dom.js";
 import { addLine } from "/shared/log.js";
+import { showNames } from "/shared/names.js";
 import { showState } from "/shared/shell.js";
 import * as visitor from "/shared/visitor.js";
 import { SlowReader } from "./slow.js";
@@ -102,13 +103,8 @@ function groupsChanged() {
 
 function showMembers({ item, members }) {
   item.querySelector("small").textContent = members.size === 1 ? "you alone" : `${members.size} members`;
-  item.querySelector(".names").replaceChildren(
-    ...[...members].slice(0, MOST_SHOWN).map(([id, name]) => {
-      const entry = element("li", { textContent: id === me ? `${name} (you)` : name });
-      entry.style.color = visitor.colourOf(name);
-      return entry;
-    }),
-  );
+  const people = [...members].slice(0, MOST_SHOWN).map(([id, name]) => ({ name, own: id === me }));
+  showNames(item.querySelector(".names"), people);
 }
 
 byId("join").addEventListener("submit", (event) => {
@@ -125,9 +121,7 @@ byId("say").addEventListener("submit", (event) => {
   }
 });
 
-byId("name").value = visitor.name;
-byId("name").addEventListener("change", () => {
-  byId("name").value = visitor.rename(byId("name").value);
+visitor.editName(byId("name"), () => {
   for (const topic of groups.keys()) join(topic); // again, by the new name
 });
 

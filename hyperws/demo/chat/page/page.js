@@ -12,7 +12,7 @@ import * as writers from "./writers.js";
 
 const MOST_REMEMBERED = 500;
 
-const [input, send, refusal, waiting, name] = ["text", "send", "refusal", "waiting", "name"].map(byId);
+const [input, send, refusal, waiting] = ["text", "send", "refusal", "waiting"].map(byId);
 const onItsWay = new Map(); // what has not come back yet: id: text
 const shown = new Set(); // the last that was shown: what comes twice is shown once
 let pausedUntil = 0; // when one may write again, by Date.now()
@@ -129,9 +129,4 @@ function enter(connection) {
   connection.send({ type: "enter", name: visitor.name, id: visitor.id });
 }
 
-name.value = visitor.name;
-byId("rename").addEventListener("submit", (event) => {
-  event.preventDefault();
-  name.value = visitor.rename(name.value);
-  enter(connection);
-});
+visitor.editName(byId("name"), () => enter(connection));

@@ -1,7 +1,7 @@
 // Who is in the room. A member is one connection; its `visitor` is the tab that it belongs to.
 
-import { byId, element } from "/shared/dom.js";
-import { colourOf } from "/shared/visitor.js";
+import { byId } from "/shared/dom.js";
+import { showNames } from "/shared/names.js";
 
 export let me = sessionStorage.chatVisitor; // the visitor that is this tab, once the server has told
 
@@ -33,13 +33,6 @@ export function remove(one) {
 }
 
 function show() {
-  const sorted = [...members.values()].sort((one, other) => one.name.localeCompare(other.name));
-  count.textContent = sorted.length;
-  list.replaceChildren(...sorted.map(item));
-}
-
-function item({ visitor, name }) {
-  const made = element("li", { textContent: visitor === me ? `${name} (you)` : name });
-  made.style.color = colourOf(name);
-  return made;
+  count.textContent = members.size;
+  showNames(list, [...members.values()].map(({ visitor, name }) => ({ name, own: visitor === me })));
 }

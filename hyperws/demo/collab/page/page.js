@@ -1,8 +1,9 @@
 // The editor: a text that several people write, kept by Yjs, in a textarea.
 
-import { byId, element } from "/shared/dom.js";
+import { byId } from "/shared/dom.js";
+import { showNames } from "/shared/names.js";
 import { showState } from "/shared/shell.js";
-import { colourOf, name, rename } from "/shared/visitor.js";
+import { editName, name } from "/shared/visitor.js";
 import { Awareness, Doc } from "./yjs/yjs.js";
 import { bind } from "./binding.js";
 import { showCursors } from "./cursors.js";
@@ -41,12 +42,7 @@ awareness.on("change", () => {
 });
 showPeople();
 
-const nameField = byId("name");
-nameField.value = name;
-nameField.addEventListener("change", () => {
-  nameField.value = rename(nameField.value);
-  awareness.setLocalStateField("user", { name });
-});
+editName(byId("name"), () => awareness.setLocalStateField("user", { name }));
 
 byId("open").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -76,13 +72,5 @@ function nameOf(user) {
 }
 
 function showPeople() {
-  const names = [`${name} (you)`, ...others().map((person) => person.name)];
-  const list = byId("people");
-  if (list.dataset.shown === (list.dataset.shown = JSON.stringify(names))) return;
-  const items = [name, ...names.slice(1)].map((each, place) => {
-    const item = element("li", { textContent: names[place] });
-    item.style.color = colourOf(each);
-    return item;
-  });
-  list.replaceChildren(...items);
+  showNames(byId("people"), [{ name, own: true }, ...others().map((person) => ({ name: person.name, own: false }))]);
 }
