@@ -686,7 +686,7 @@ def test_two_pages_show_the_same_arena(visitors: Visitors, demo: Demo) -> None:
         page.evaluate(COLLECT_HASHES, until)
     hashes, others = (page.evaluate("() => window.hashes") for page in (ann, bob))
     for page in (ann, bob):
-        assert page.inner_text("#sync") == "in sync ✓"
+        assert page.inner_text("#sync") == "✓ in sync"
         assert sorted(page.locator("#scores li span:first-child").all_inner_texts()) == ["<b>Bob</b>", "Ann"]
     both = hashes.keys() & others.keys()
     assert len(both) > 15
@@ -764,4 +764,4 @@ def test_a_copy_that_went_wrong_is_mended(visitors: Visitors, demo: Demo) -> Non
     wait_for_state(page, "open")
     start(page)
     page.wait_for_selector("body[data-asked]")
-    page.wait_for_selector("#sync:text('in sync ✓')")
+    page.wait_for_selector("#sync:text('✓ in sync')")

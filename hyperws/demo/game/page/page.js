@@ -131,7 +131,10 @@ function scoreLine(player, { name, score, away }, crowned) {
 
 function showSync() {
   const still = performance.now() > ticked + STILL && Object.keys(arena.state?.snakes ?? {}).length > 0;
-  const words = still ? "stands still" : same ? "in sync ✓" : "asks for a snapshot";
+  let words = same ? "✓ in sync" : "… asking for a snapshot";
+  if (still) words = "… stands still";
+  if (!arena.state) words = "… waiting";
+  if (connection.state !== "open") words = "… no connection";
   if (byId("sync").textContent !== words) byId("sync").textContent = words;
 }
 
