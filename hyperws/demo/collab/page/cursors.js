@@ -4,9 +4,12 @@
 import { element } from "/shared/dom.js";
 import { colourOf } from "/shared/visitor.js";
 
+const SHOWN = 3_000; // ms for which a name is beside a cursor that has moved; then it leaves the text to be read
+
 // Returns a function that draws them anew. `others()` are people: { id, name, cursor: { anchor, head } }.
 export function showCursors(area, mirror, { placeOf }, others) {
   const letters = document.createTextNode("");
+  const moves = new Map(); // id: { to: its cursor, at: when it got there }
   let wanted = false;
   mirror.append(letters);
   area.addEventListener("scroll", follow);
@@ -41,7 +44,7 @@ export function showCursors(area, mirror, { placeOf }, others) {
       place("mark", rectangle, rectangle.width),
     );
     const [rectangle] = rectanglesOf(head, head + 1);
-    if (rectangle) parts.push(flag(place("cursor", rectangle), name));
+    if (rectangle) parts.push(flag(place("cursor", rectangle), name, movedAt(id, cursor)));
     for (const part of parts) part.dataset.client = id;
     return parts;
 
@@ -56,8 +59,16 @@ export function showCursors(area, mirror, { placeOf }, others) {
     }
   }
 
-  function flag(cursor, name) {
-    cursor.append(element("span", {}, element("b", { textContent: name })));
+  function movedAt(id, cursor) {
+    const to = JSON.stringify(cursor);
+    if (moves.get(id)?.to !== to) moves.set(id, { to, at: performance.now() });
+    return moves.get(id).at;
+  }
+
+  function flag(cursor, name, since) {
+    const label = element("span", {}, element("b", { textContent: name }));
+    label.style.animationDelay = `${since + SHOWN - performance.now()}ms`;
+    cursor.append(label);
     cursor.classList.toggle("below", Number.parseFloat(cursor.style.top) - area.scrollTop < 20);
     cursor.classList.toggle("left", Number.parseFloat(cursor.style.left) > area.clientWidth - 120);
     return cursor;

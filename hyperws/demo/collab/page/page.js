@@ -57,6 +57,7 @@ function sayKept({ kept, connection }) {
   let words = kept ? "Saved" : "Saving…";
   if (connection.state !== "open") words = kept ? "Offline: you can go on writing" : "Offline: your changes are kept here";
   if (connection.state === "closed" && !kept) words = "Your last changes are only here: copy what you need";
+  byId("kept").ariaLive = connection.state === "open" ? "off" : "polite"; // not after each word that is written
   byId("kept").textContent = words;
 }
 
