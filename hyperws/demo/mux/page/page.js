@@ -21,7 +21,8 @@ const connection = connect("/mux", {
       you = message.client_id;
       byId("you").textContent = you;
     } else if (message.type === "chat") {
-      addLine(byId("chat"), message.client_id === you ? "own" : "other", message.content, { before: message.client_id });
+      const own = message.client_id === you;
+      addLine(byId("chat"), own ? "own" : "other", message.content, { before: own ? "You" : message.client_id });
     } else if (!requests.answered(message)) {
       remark(message.text ?? written(message), message.type === "error");
     }
