@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--port", type=int, default=60000, help="the port, 0 for any free one (%(default)s)")
     demo.add_argument("--workers", type=int, default=1, help="the number of processes (%(default)s)")
     demo.add_argument("--backplane", metavar="URL", help="a broker, such as redis://127.0.0.1")
-    demo.add_argument("--data", metavar="FOLDER", help="where documents are kept (in the user's data)")
+    demo.add_argument("--data", metavar="FOLDER", help="for documents (~/.local/share/hyperws-demo)")
     options = parser.parse_args(arguments)
     try:
         if options.command == "run":
@@ -90,8 +90,8 @@ def make_server(
 def run_demo(options: argparse.Namespace) -> int:
     try:
         from hyperws.demo import create_server
-    except ImportError as error:
-        raise ConfigurationError(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"the demo needs {error.name}: pip install 'hyperws[demo]'") from None
     server = create_server(options.host, options.port, options.data)
     server.workers(options.workers)
     if options.backplane is not None:

@@ -37,8 +37,24 @@ def test_a_port_in_use_is_one_sentence_and_status_1():
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["--port", "99999"], "0 to 65535"), (["--host", "no such host"], "no address and no known name")],
+    [
+        (["--port", "99999"], "0 to 65535"),
+        (["--host", "no such host"], "no address and no known name"),
+        (["--workers", "0"], "1 to 1024"),
+        (["--backplane", "foo://"], "redis://"),
+        (["--port", "0", "--data", __file__], f"documents can't be kept in {__file__}: File exists"),
+    ],
 )
 def test_wrong_options_are_told(arguments, told, capsys):
     assert main(["demo", *arguments]) == 1
-    assert told in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_what_the_demo_needs_is_told(capsys, monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("hyperws.demo")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "hyperws: the demo needs msgspec: pip install 'hyperws[demo]'\n"

@@ -130,7 +130,7 @@ def test_the_package_needs_no_other_but_uvloop():
     for path, text in sources(PACKAGE, "**/*.py").items():
         known = {"hyperws", "uvloop", *sys.stdlib_module_names}
         if path.startswith("hyperws/demo/"):
-            known.add("msgspec")    # without which the demo's messages.py has said what to do
+            known |= {"msgspec", "pycrdt"}      # `hyperws demo` says how to get them
         optional = {module for part in attempts(text) for module, _ in python_imports(path, part)}
         for module, _ in python_imports(path, text):
             assert module.partition(".")[0] in known or module in optional, f"{path} imports {module}"

@@ -4,7 +4,7 @@
 its ``__init__.py`` has one ``mount(server)`` and states its messages in its docstring, its ``page/`` is what
 a browser gets. What all of them share is in ``messages.py``, ``leader.py``, ``pages.py`` and ``shared/``.
 
-To add one: its folder here, its name in ``APPLICATIONS``, its card in ``front/page/index.html``.
+To add one: its folder here, its line in ``create_server``, its card in ``front/page/index.html``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import hyperws.demo.messages  # noqa: F401 - before all others: it says what to do where msgspec is missing
 from hyperws import Server
 
 from . import broadcast, chat, collab, dashboard, echo, game, mux, pages, resilience, trading
 
 __all__ = ["create_server"]
-
-APPLICATIONS = (echo, chat, dashboard, mux, broadcast, game, trading, collab, resilience)
 
 
 def create_server(host: str = "127.0.0.1", port: int = 60000, folder: str | None = None) -> Server:
@@ -28,11 +25,16 @@ def create_server(host: str = "127.0.0.1", port: int = 60000, folder: str | None
     Documents are kept in `folder`, by default where the system's user keeps data of programs.
     """
     server = Server(host=host, port=port, compression=True)
-    for part in (pages, *APPLICATIONS):
-        if part is collab:
-            collab.mount(server, Path(folder) if folder else data_folder())
-        else:
-            part.mount(server)
+    pages.mount(server)
+    echo.mount(server)
+    chat.mount(server)
+    dashboard.mount(server)
+    mux.mount(server)
+    broadcast.mount(server)
+    game.mount(server)
+    trading.mount(server)
+    collab.mount(server, Path(folder) if folder else data_folder())
+    resilience.mount(server)
     return server
 
 

@@ -11,13 +11,9 @@ from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any, TypeVar, Union
 
+import msgspec
+
 from hyperws import Context
-
-try:
-    import msgspec
-except ImportError:
-    raise ImportError("the demo needs msgspec: pip install 'hyperws[demo]'") from None
-
 
 LONGEST_ERROR = 200  # characters
 

@@ -544,12 +544,12 @@ def test_rooms_are_apart(demo: Demo) -> None:
         assert list(bob.copy.state["snakes"]) == [bob.me]
 
 
-def test_an_arena_is_forgotten_after_its_players(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arena_is_forgotten_after_its_players(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "AWAY", 2)
     monkeypatch.setattr(rules, "FORGOTTEN", 4)
 
     async def play() -> None:
-        async with create_server(port=0) as server:
+        async with create_server(port=0, folder=str(tmp_path)) as server:
             url = "ws://{}:{}/game/lone".format(*server.address)
             async with connect_async(url, proxy=None) as socket:
                 await socket.send(json.dumps({"type": "join", "token": "a" * 24, "name": "Ann"}))

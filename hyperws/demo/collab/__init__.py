@@ -39,7 +39,7 @@ from . import protocol
 
 try:
     from .documents import Documents, OutOfOrder, TooLarge
-except ImportError as error:
+except ModuleNotFoundError as error:
     if error.name != "pycrdt":
         raise
     documents_can_be_kept = False
@@ -67,6 +67,7 @@ def mount(server: Server, folder: Path) -> None:
         return pages.show(server, PATH, here, "missing.html")
     pages.show(server, PATH, here)
     documents = Documents(folder)
+    server.on_startup(documents.begin)
     server.on_shutdown(documents.close)
 
     async def edit(ctx: Context) -> None:

@@ -17,13 +17,12 @@ from pathlib import Path
 from time import monotonic, sleep
 from weakref import WeakValueDictionary
 
+from pycrdt import Doc, Text, TransactionEvent, merge_updates
+
+from hyperws import ConfigurationError
+
 from ..messages import Refused
 from .updates import Changes, Place, go_on, read_changes, read_state
-
-try:
-    from pycrdt import Doc, Text, TransactionEvent, merge_updates
-except ImportError:
-    raise ImportError("documents need pycrdt: pip install 'hyperws[demo]'", name="pycrdt") from None
 
 LARGEST = 256 * 1024  # bytes of a document with all traces of what was deleted, or of one update
 MOST_ROWS = 200  # of a document, before they are made into one
@@ -61,6 +60,15 @@ class Documents:
         if document is None:
             document = self.opened[name] = Document(self, name)
         return document
+
+    def begin(self) -> None:
+        """Open the file. Raises ConfigurationError where nothing can be kept in it."""
+        try:
+            with self.writing():
+                pass
+        except (OSError, sqlite3.Error) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ConfigurationError(f"documents can't be kept in {self.folder}: {why}") from None
 
     @cached_property
     def file(self) -> sqlite3.Connection:
