@@ -539,6 +539,20 @@ async def test_ping_timeout_closes_a_silent_peer_with_1011(serving):
         writer.close()
 
 
+@pytest.mark.parametrize("register", ["request_middleware", "pre_ws_upgrade", "on_ws_connected"])
+async def test_a_silent_peer_is_found_also_where_its_handshake_took_a_task(serving, register):
+    async def hook(ctx):
+        await asyncio.sleep(0)
+
+    server = serve(ping_interval=0.1, ping_timeout=0.1, close_timeout=0.1)
+    getattr(server, register)(hook)
+    async with serving(server) as running:
+        reader, writer = await websocket(running)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert answer == encode_frame(PING, b"1") + close_frame(1011, "no answer to a ping")
+        writer.close()
+
+
 async def test_ping_timeout_may_be_none(serving):
     async with serving(serve(ping_interval=0.1, ping_timeout=None)) as running:
         reader, writer = await websocket(running)

@@ -104,6 +104,7 @@ cdef class HttpSession(RequestReader):
         connection.use(session)
         connection.last_read = connection.driver.now    # the handshake may have had to wait
         connection.write(head, len(head))
+        connection.rearm()      # in a task, after hooks or middleware that have awaited, nobody else does
         if buffer_size(&self.pending) or connection.input_ended:
             connection.put_back(&self.pending)
         elif hold:
