@@ -249,7 +249,11 @@ def children(process: int) -> list[int]:
 
 def piece(client: int, clock: int, info: int, *rest: bytes) -> bytes:
     """An update with one piece in it."""
-    return number(1) + number(1) + number(client) + number(clock) + bytes([info]) + b"".join(rest) + b"\0"
+    return number(1) + number(1) + number(client) + number(clock) + piece_of(info, *rest) + b"\0"
+
+
+def piece_of(info: int, *rest: bytes) -> bytes:
+    return bytes([info]) + b"".join(rest)
 
 
 TEXT = b"\1" + prefixed(b"text")
@@ -408,6 +412,51 @@ def test_a_character_is_not_taken_apart(tmp_path: Path) -> None:
     ):
         with pytest.raises(Refused):
             document.take(update, read_changes(update))
+    documents.close()
+
+
+def crowded(first: int, count: int) -> bytes:
+    """An update of so many clients, each of whom writes at the very beginning, and what the next has to wait
+    for: so each is compared with all before it."""
+    clients = b""
+    for client in reversed(range(first, first + count)):
+        begins = piece_of(4, TEXT, prefixed(b"a"))
+        follows = piece_of(0x84, number(client - 1), number(1), prefixed(b"a"))
+        clients += number(2) + number(client) + number(0) + (begins if client == first else follows)
+        clients += piece_of(4, TEXT, prefixed(b"b"))
+    return number(count) + clients + b"\0"
+
+
+def test_a_document_is_put_together_quickly_whatever_is_in_it(tmp_path: Path) -> None:
+    documents = Documents(tmp_path)
+    document = documents.open("notes")
+    first = crowded(1, 1000)
+    document.take(first, read_changes(first))
+    for update in crowded(1, 4000), crowded(2001, 3000):  # all at once, or bit by bit
+        with pytest.raises(TooLarge, match="too many places"):
+            document.take(update, read_changes(update))
+    more = crowded(2001, 1000)
+    document.take(more, read_changes(more))
+    del document
+    document = documents.open("notes")  # as another process finds it
+    document.state()
+    more = crowded(4001, 2000)
+    with pytest.raises(TooLarge, match="too many places"):
+        document.take(more, read_changes(more))
+    documents.close()
+
+
+def test_a_document_may_change_in_thousands_of_places(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    documents = Documents(tmp_path)
+    document = documents.open("notes")
+    writer: Any = Doc()
+    text = writer.get("text", type=Text)
+    updates: list[bytes] = []
+    writer.observe(lambda event: updates.append(event.update))
+    for _ in range(2000):
+        text.insert(chance.randrange(len(text) + 1), "word ")
+        document.take(updates[-1], read_changes(updates[-1]))
     documents.close()
 
 

@@ -25,6 +25,7 @@ from ..messages import Refused
 from .updates import Changes, Place, go_on, read_changes, read_state
 
 LARGEST = 256 * 1024  # bytes of a document with all traces of what was deleted, or of one update
+MOST_WORK = 40_000_000  # steps of putting a document together: a second at worst
 MOST_ROWS = 200  # of a document, before they are made into one
 MOST_DOCUMENTS = 1000
 PATIENCE = 2.0  # seconds for which another process may write
@@ -121,6 +122,7 @@ class Document:
         self.seen = 0  # the last row that was read
         self.rows = 0
         self.size = 0  # bytes of all rows
+        self.pieces = self.loose = 0  # in all rows; each that is loose may have to be compared with all
 
     def state(self) -> bytes:
         """What the document has, for sync step 1."""
@@ -141,25 +143,33 @@ class Document:
         """
         if len(update) > LARGEST:
             raise TooLarge(f"A change has at most {LARGEST} bytes")
+        taking = False
         try:
             with self.documents.writing() as file:
                 self.catch_up()
-                after = go_on(self.has, changes)
-                if after is None:
-                    raise OutOfOrder
-                if any(cut in self.halves or cut in changes.halves for cut in changes.cuts):
-                    raise Refused("The update takes a character apart")  # which pycrdt does not bear
+                after = self.check(changes)
+                taking = True
                 news = self.apply(update)
-                self.has |= after
-                self.halves |= changes.halves
                 if news is not None:
-                    self.keep(file, news)
+                    self.keep(file, news, changes)
+                self.has |= after
                 return news
-        except OutOfOrder:
-            raise
         except BaseException:
-            self.forget()  # it may have come in half
+            if taking:
+                self.forget()  # it may have come in half
             raise
+
+    def check(self, changes: Changes) -> dict[int, int]:
+        """Returns how much there will be of the clients that have changed. Raises as `take` does."""
+        after = go_on(self.has, changes)
+        if after is None:
+            raise OutOfOrder
+        pieces, loose = changes.sizes()
+        if (self.pieces + pieces) * (self.loose + loose) > MOST_WORK:
+            raise TooLarge("The document has changed in too many places")
+        if any(cut in self.halves or cut in changes.halves for cut in changes.cuts):
+            raise Refused("The update takes a character apart")  # which pycrdt does not bear
+        return after
 
     def catch_up(self) -> None:
         """Read what other processes have written, or everything."""
@@ -167,8 +177,7 @@ class Document:
         before = self.seen
         for id, content in self.documents.file.execute(rows, (self.name, self.seen)):
             self.apply(content)
-            self.halves |= read_changes(content).halves
-            self.count(id, content)
+            self.count(id, content, read_changes(content))
         if self.seen != before:
             self.has = read_state(self.doc.get_state())
 
@@ -178,7 +187,7 @@ class Document:
             self.doc.apply_update(update)
         return merge_updates(*self.news) if self.news else None
 
-    def keep(self, file: sqlite3.Connection, news: bytes) -> None:
+    def keep(self, file: sqlite3.Connection, news: bytes, changes: Changes) -> None:
         if not self.rows:
             (documents,) = file.execute("SELECT count(DISTINCT document) FROM updates").fetchone()
             if documents >= MOST_DOCUMENTS:
@@ -188,15 +197,20 @@ class Document:
             if len(news) > LARGEST:
                 raise TooLarge(f"A document has at most {LARGEST} bytes")
             file.execute("DELETE FROM updates WHERE document = ?", (self.name,))
-            self.rows = self.size = 0
+            self.rows = self.size = self.pieces = self.loose = 0
+            changes = read_changes(news)
         row = (self.name, news)
         id = file.execute("INSERT INTO updates (document, content) VALUES (?, ?)", row).lastrowid
-        self.count(id or 0, news)
+        self.count(id or 0, news, changes)
 
-    def count(self, id: int, content: bytes) -> None:
+    def count(self, id: int, content: bytes, changes: Changes) -> None:
+        pieces, loose = changes.sizes()
         self.seen = id
         self.rows += 1
         self.size += len(content)
+        self.pieces += pieces
+        self.loose += loose
+        self.halves |= changes.halves
 
 
 @contextmanager

@@ -28,6 +28,7 @@ class Piece(NamedTuple):
     start: int
     end: int
     beside: list[Place]
+    loose: bool  # not right after what its client had written before
 
 
 class Changes(NamedTuple):
@@ -35,6 +36,11 @@ class Changes(NamedTuple):
     deleted: list[Place]  # the end of each range
     cuts: list[Place]  # before which a piece may have to be cut in two
     halves: set[Place]  # of characters that are two units of UTF-16, the second ones
+
+    def sizes(self) -> tuple[int, int]:
+        """How many pieces there are, and how many of them are loose."""
+        every = [piece for pieces in self.pieces.values() for piece in pieces]
+        return len(every), sum(piece.loose for piece in every)
 
 
 def read_state(data: bytes) -> dict[int, int]:
@@ -77,10 +83,12 @@ def read_piece(reader: Reader, changes: Changes, client: int, clock: int) -> int
     if info == SKIP:
         return reader.number()
     beside = []
+    loose = True
     for side in AFTER, BEFORE:
         if info & side:
             place = neighbour, at = reader.number(CLIENT), reader.number()
             beside.append(place)
+            loose = loose and (side, place) != (AFTER, (client, clock - 1))
             changes.cuts.append((neighbour, at + 1) if side == AFTER else place)
     if not beside and (reader.byte() != 1 or reader.text() != NAME):  # it says which text it is in
         raise Refused(f"A document is one plain text with the name {NAME!r}")
@@ -94,7 +102,7 @@ def read_piece(reader: Reader, changes: Changes, client: int, clock: int) -> int
             changes.halves.update((client, clock + at) for at in second_halves(text))
     else:
         raise Refused("A document is plain text, nothing else")
-    changes.pieces[client].append(Piece(clock, clock + length, beside))
+    changes.pieces[client].append(Piece(clock, clock + length, beside, loose))
     return length
 
 
