@@ -70,6 +70,20 @@ def words(error: BaseException) -> str:
     return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}…"
 
 
+def text_of(data: str | bytes, rate: Rate) -> str:
+    """What a visitor has sent. Raises Refused for bytes, and for what comes too fast."""
+    Traffic.messages += 1
+    if wait := rate.wait():
+        raise Refused(too_fast(wait))
+    if isinstance(data, bytes):
+        raise Refused("Send text, not bytes")
+    return data
+
+
+def too_fast(wait: float) -> str:
+    return f"Too fast: try again in {wait:.1f} seconds"
+
+
 async def read(
     ctx: Context, kinds: type[Kind] | tuple[type[Kind], ...], rate: Rate | None = None
 ) -> AsyncIterator[Kind]:
@@ -81,13 +95,8 @@ async def read(
     every = kinds if isinstance(kinds, tuple) else (kinds,)
     decoder = msgspec.json.Decoder(Union[(*every, Ping)])
     async for data in ctx:
-        Traffic.messages += 1
         try:
-            if wait := rate.wait():
-                raise Refused(f"Too fast: try again in {wait:.1f} seconds")
-            if isinstance(data, bytes):
-                raise Refused("Send text, not bytes")
-            got = decoder.decode(data)
+            got = decoder.decode(text_of(data, rate))
         except (Refused, msgspec.DecodeError, RecursionError) as error:
             await ctx.send(message("error", text=words(error)))
             continue

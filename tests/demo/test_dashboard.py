@@ -220,6 +220,16 @@ def test_points_come_without_a_gap(demo: Demo, way: str) -> None:
     assert got[-1]["streams"] >= (way == "events")
 
 
+@pytest.mark.parametrize("path", ["/mux", "/collab/counted"])  # which read in ways of their own
+def test_messages_to_other_applications_are_counted(demo: Demo, path: str) -> None:
+    with opened(demo) as client, connect(demo.socket(path)) as other:
+        points = points_of(client)
+        wait_for(points, lambda point: point["received"] == 0)
+        for _ in range(20):
+            tell(other, {"type": "ping"})
+        wait_for(points, lambda point: point["received"] >= 15)
+
+
 def test_connections_and_messages_are_counted(demo: Demo) -> None:
     with opened(demo) as client:
         points = points_of(client)

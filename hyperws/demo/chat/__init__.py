@@ -37,7 +37,7 @@ from msgspec import Meta
 from hyperws import Context, Member, Server
 
 from .. import pages
-from ..messages import Incoming, Rate, message, read
+from ..messages import Incoming, Rate, message, read, too_fast
 from .rooms import Kept
 
 PATTERN = r"/chat/{room:[\w-]{1,40}}"
@@ -84,9 +84,8 @@ def mount(server: Server) -> None:
         ctx.subscribe(beside, policy="drop")
         async for wish in read(ctx, (Subscribe, Enter, Say, Writing)):
             if not isinstance(wish, Writing) and (wait := pace.wait()):
-                words = f"Too fast: try again in {wait:.1f} seconds"
                 id = wish.id if isinstance(wish, Say) else None
-                await ctx.send(message("refused", id=id, wait=wait, text=words))
+                await ctx.send(message("refused", id=id, wait=wait, text=too_fast(wait)))
                 continue
             match wish:
                 case Subscribe(topic=wanted) if wanted != topic:

@@ -34,7 +34,7 @@ import msgspec
 from hyperws import Context, Member, Server
 
 from .. import pages
-from ..messages import Incoming, Refused, message, words
+from ..messages import Incoming, Refused, Traffic, message, words
 from . import protocol
 
 try:
@@ -46,7 +46,7 @@ except ModuleNotFoundError as error:
 else:
     documents_can_be_kept = True
 
-PATH = r"/collab/{doc:[\w-]{1,40}}"
+PATTERN = r"/collab/{doc:[\w-]{1,40}}"
 TOPIC = "collab:"
 PAUSE = 0.01  # seconds, the least between two messages of a visitor
 SHARE = 0.1  # of this process's time, the most for a visitor
@@ -64,8 +64,8 @@ def decode(data: str | bytes) -> protocol.Message | Ping:
 def mount(server: Server, folder: Path) -> None:
     here = Path(__file__).parent
     if not documents_can_be_kept:
-        return pages.show(server, PATH, here, "missing.html")
-    pages.show(server, PATH, here)
+        return pages.show(server, PATTERN, here, "missing.html")
+    pages.show(server, PATTERN, here)
     documents = Documents(folder)
     server.on_startup(documents.begin)
     server.on_shutdown(documents.close)
@@ -79,6 +79,7 @@ def mount(server: Server, folder: Path) -> None:
         client: int | None = None  # the one of Yjs that this visitor speaks for
         missed = 0  # updates in a row that could not be taken
         async for data in ctx:
+            Traffic.messages += 1
             began = monotonic()
             try:
                 match decode(data):
@@ -134,4 +135,4 @@ def mount(server: Server, folder: Path) -> None:
         if topic.startswith(TOPIC) and document is not None:
             server.publish(topic, protocol.update(document.since()), local=True)
 
-    server.route(PATH, edit, websocket=True)
+    server.route(PATTERN, edit, websocket=True)

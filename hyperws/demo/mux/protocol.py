@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from ..messages import Incoming, Rate, Refused, message, words
+from ..messages import Incoming, Rate, Refused, message, text_of, words
 
 KINDS = "chat, command and ping"
 
@@ -45,14 +45,11 @@ UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 def parse(data: str | bytes, rate: Rate) -> Chat | Command | Ping:
     """The request that a visitor has sent. Raises Refused with what is wrong with it."""
-    if wait := rate.wait():
-        raise Refused(f"Too fast: try again in {wait:.1f} seconds")
-    if isinstance(data, bytes):
-        raise Refused("Send text, not bytes")
+    text = text_of(data, rate)
     try:
-        if HEAD.decode(data).type not in ("chat", "command", "ping"):
+        if HEAD.decode(text).type not in ("chat", "command", "ping"):
             raise Refused(f"Unknown type: there are {KINDS}")
-        return REQUEST.decode(data)
+        return REQUEST.decode(text)
     except UNREADABLE as error:
         raise Refused(words(error)) from None
 
