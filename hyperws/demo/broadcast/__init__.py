@@ -1,7 +1,7 @@
 """Groups, at /broadcast: join some, speak to them, see who is there, and what becomes of a reader that is too
 slow. All messages are JSON.
 
-From the client:
+From a visitor:
 
     {"type": "subscribe", "topic": "tea", "name": "Calm Otter"}     join a group, or take another name in it
     {"type": "unsubscribe", "topic": "tea"}
@@ -10,7 +10,7 @@ From the client:
     {"type": "reading", "on": false}                    have that one stop reading
     {"type": "stop"}
 
-To the client:
+To a visitor:
 
     {"type": "joined", "client_id": "9f86d081"}         first of all: who one is
     {"type": "subscribed", "topic": "tea", "members": [{"client_id": "9f86d081", "name": "Calm Otter"}, ...]}

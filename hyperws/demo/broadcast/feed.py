@@ -5,7 +5,7 @@ leaves alone for as long as it is to be slow. What that one does not take fills 
 then waits in the server, until the policy of its subscription acts: see "Peers that are too slow" in
 docs/groups.md.
 
-To the visitor:
+To a visitor:
 
     {"type": "number", "number": 1, "filler": "..."}    the feed itself, 8 KiB each
     {"type": "feed", "running": true, "reading": true, "published": 120, ...}   ten times a second:

@@ -17,11 +17,11 @@ Each process makes one feed, 60 points a second for as long as somebody looks an
 
 Rates, and `cpu`, are those of the last second.
 
-By WebSocket, at /data. From the client:
+By WebSocket, at /data. From a visitor:
     {"type": "subscribe", "topic": "dashboard", "since": "…"}   since the point with that "at", or from now on
     {"type": "unsubscribe", "topic": "dashboard"}
     {"type": "clock", "sent": 1.5}                              asks what time it is
-To the client: points, and
+To a visitor: points, and
     {"type": "subscribed", "topic": "dashboard", "at": "…", "recovered": true}     whether all since then came
     {"type": "clock", "sent": 1.5, "now": 1234.5}
     {"type": "error", "text": "what is wrong with the last message"}
@@ -47,22 +47,23 @@ from msgspec import Meta, Raw
 
 from hyperws import BadRequest, Context, Server
 
-from .. import messages, pages
+from .. import pages
+from ..messages import Incoming, message, read
 from .feed import Feed
 
 AT = r"[\w-]{1,64}:[0-9]{1,19}"
 
 
-class Subscribe(messages.Incoming):
+class Subscribe(Incoming):
     topic: Literal["dashboard"]
     since: Annotated[str, Meta(pattern=f"^{AT}$")] | None = None
 
 
-class Unsubscribe(messages.Incoming):
+class Unsubscribe(Incoming):
     topic: Literal["dashboard"]
 
 
-class Clock(messages.Incoming):
+class Clock(Incoming):
     sent: float
 
 
@@ -71,7 +72,7 @@ def mount(server: Server) -> None:
 
     async def socket(ctx: Context) -> None:
         try:
-            async for got in messages.read(ctx, (Subscribe, Unsubscribe, Clock)):
+            async for got in read(ctx, (Subscribe, Unsubscribe, Clock)):
                 await answer(ctx, feed, got)
         finally:
             feed.unwatch(ctx)
@@ -117,16 +118,16 @@ def mount(server: Server) -> None:
     server.route("/data/poll", poll, methods=["GET"], websocket=False)
 
 
-async def answer(ctx: Context, feed: Feed, got: messages.Incoming) -> None:
-    if isinstance(got, Clock):
-        await ctx.send(messages.message("clock", sent=got.sent, now=monotonic()))
-    elif isinstance(got, Unsubscribe):
-        ctx.unsubscribe(feed.topic)
-        feed.unwatch(ctx)
-    elif isinstance(got, Subscribe):
-        feed.watch(ctx)
-        ctx.unsubscribe(feed.topic)  # where one asks again, since another point
-        subscription = await ctx.subscribe(feed.topic, since=got.since, policy="latest")
-        at = f"{subscription.epoch}:{subscription.offset}"
-        told = messages.message("subscribed", topic=got.topic, at=at, recovered=subscription.recovered)
-        await ctx.send(told)
+async def answer(ctx: Context, feed: Feed, got: Incoming) -> None:
+    match got:
+        case Clock():
+            await ctx.send(message("clock", sent=got.sent, now=monotonic()))
+        case Unsubscribe():
+            ctx.unsubscribe(feed.topic)
+            feed.unwatch(ctx)
+        case Subscribe():
+            feed.watch(ctx)
+            ctx.unsubscribe(feed.topic)  # where one asks again, since another point
+            subscription = await ctx.subscribe(feed.topic, since=got.since, policy="latest")
+            at = f"{subscription.epoch}:{subscription.offset}"
+            await ctx.send(message("subscribed", topic=got.topic, at=at, recovered=subscription.recovered))

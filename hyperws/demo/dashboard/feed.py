@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hyperws import Context, Server
 
-from .. import messages
+from ..messages import Traffic, message
 
 RATE = 60  # points a second
 KEPT = 10  # seconds of points that those who come back can still have
@@ -100,12 +100,12 @@ class Feed:
             self.sent += self.server.publish(self.topic, point) - 1  # but for `recent`
 
     def totals(self) -> Totals:
-        return Totals(monotonic(), process_time(), messages.Traffic.messages, self.sent, self.answers)
+        return Totals(monotonic(), process_time(), Traffic.messages, self.sent, self.answers)
 
     def point(self, late: float, then: Totals, now: Totals) -> str:
         self.number += 1
         time, cpu, received, sent, answers = (b - a for a, b in zip(then, now, strict=True))
-        return messages.message(
+        return message(
             "point",
             pid=os.getpid(),
             n=self.number,
@@ -121,9 +121,9 @@ class Feed:
         )
 
 
-def placed(topic: str, message: str | bytes, epoch: str, offset: int) -> str:
+def placed(topic: str, point: str | bytes, epoch: str, offset: int) -> str:
     """A point as visitors get it: with the place from which they can ask for more."""
-    return f"{str(message)[:-1]}{position(f'{epoch}:{offset}')}"
+    return f"{str(point)[:-1]}{position(f'{epoch}:{offset}')}"
 
 
 def position(at: str) -> str:

@@ -30,9 +30,9 @@ from msgspec import Meta
 
 from hyperws import Context, Server
 
-from .. import messages, pages
+from .. import pages
 from ..leader import member
-from ..messages import Incoming, Refused, message
+from ..messages import Incoming, Refused, message, read
 from .room import Room, Turned
 from .rules import MOST_PLAYERS
 
@@ -106,7 +106,7 @@ async def play(ctx: Context, room: Room) -> None:
         ctx.send(snapshot)
     seat = member()
     player: str | None = None
-    async for got in messages.read(ctx, (Join, Turn, Snapshot)):
+    async for got in read(ctx, (Join, Turn, Snapshot)):
         match got:
             case Join(token, name):
                 wanted = player_of(token, room)

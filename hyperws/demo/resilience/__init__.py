@@ -5,7 +5,7 @@ The server makes four ticks a second for as long as somebody looks, and a minute
     {"type": "tick", "topic": "resilience", "at": "…", "n": 17}      n grows by one with each
 
 The last two minutes of them are kept. Who comes back with the "at" of the last tick that it has gets those
-that it missed, in order, ahead of new ones. From the client:
+that it missed, in order, ahead of new ones. From a visitor:
 
     {"type": "subscribe", "topic": "resilience", "since": "…"}       since a tick, or from now on
     {"type": "unsubscribe", "topic": "resilience"}
@@ -15,7 +15,7 @@ that it missed, in order, ahead of new ones. From the client:
     {"type": "hold"}                        it reads nothing from this connection for a while
     {"type": "chunk", "data": "…"}          something to fill the line with meanwhile
 
-To the client:
+To a visitor:
 
     {"type": "connected", "client": "127.0.0.1:50000"}               the first message
     {"type": "heartbeat", "count": 3}       every few seconds, with the number of messages processed
@@ -41,7 +41,8 @@ from msgspec import Meta
 
 from hyperws import ConnectionClosed, Context, Server
 
-from .. import messages, pages
+from .. import pages
+from ..messages import Incoming, message, read
 from .ticks import TOPIC, Ticks
 
 HEARTBEAT = 5.0  # seconds
@@ -49,32 +50,32 @@ HOLD = 4.0
 LONGEST = 1024  # characters of a message
 
 
-class Subscribe(messages.Incoming):
+class Subscribe(Incoming):
     topic: Literal["resilience"]
     since: Annotated[str, Meta(max_length=100)] | None = None
 
 
-class Unsubscribe(messages.Incoming):
+class Unsubscribe(Incoming):
     topic: Literal["resilience"]
 
 
-class Message(messages.Incoming):
+class Message(Incoming):
     text: str
 
 
-class Close(messages.Incoming):
+class Close(Incoming):
     pass
 
 
-class Silence(messages.Incoming):
+class Silence(Incoming):
     pass
 
 
-class Hold(messages.Incoming):
+class Hold(Incoming):
     pass
 
 
-class Chunk(messages.Incoming):
+class Chunk(Incoming):
     data: str
 
 
@@ -85,11 +86,11 @@ def mount(server: Server) -> None:
     ticks = Ticks(server)
 
     async def socket(ctx: Context) -> None:
-        await ctx.send(messages.message("connected", client=ctx.client))
+        await ctx.send(message("connected", client=ctx.client))
         ctx.state["processed"] = 0
         heart = asyncio.create_task(beat(ctx))
         try:
-            async for got in messages.read(ctx, KINDS):
+            async for got in read(ctx, KINDS):
                 if isinstance(got, Close):
                     await ctx.close(1012, "the server closed, as if it restarted")
                 elif isinstance(got, Silence):
@@ -105,7 +106,7 @@ def mount(server: Server) -> None:
     @server.on_gap
     def gap(topic: str) -> None:
         if topic == TOPIC:
-            server.publish(topic, messages.message("missing"), local=True)
+            server.publish(topic, message("missing"), local=True)
 
     server.route("/resilience", socket, websocket=True)
     pages.show(server, "/resilience", Path(__file__).parent)
@@ -115,31 +116,31 @@ async def beat(ctx: Context) -> None:
     with suppress(ConnectionClosed):
         while True:
             await asyncio.sleep(HEARTBEAT)
-            await ctx.send(messages.message("heartbeat", count=ctx.state["processed"]))
+            await ctx.send(message("heartbeat", count=ctx.state["processed"]))
 
 
-async def answer(ctx: Context, ticks: Ticks, got: messages.Incoming) -> None:
-    if isinstance(got, Subscribe):
-        subscription = await ticks.join(ctx, got.since)
-        at = f"{subscription.epoch}:{subscription.offset}"
-        told = messages.message("subscribed", topic=TOPIC, at=at, recovered=subscription.recovered)
-        await ctx.send(told)
-    elif isinstance(got, Unsubscribe):
-        ticks.leave(ctx)
-    elif isinstance(got, Message):
-        await ctx.send(process(ctx, got.text))
-    elif isinstance(got, Hold):
-        await ctx.send(messages.message("holding"))
-        await asyncio.sleep(HOLD)
-        await ctx.send(messages.message("reading"))
-    elif isinstance(got, Chunk):
-        await ctx.send(messages.message("taken", size=len(got.data)))
+async def answer(ctx: Context, ticks: Ticks, got: Incoming) -> None:
+    match got:
+        case Subscribe():
+            subscription = await ticks.join(ctx, got.since)
+            at = f"{subscription.epoch}:{subscription.offset}"
+            await ctx.send(message("subscribed", topic=TOPIC, at=at, recovered=subscription.recovered))
+        case Unsubscribe():
+            ticks.leave(ctx)
+        case Message():
+            await ctx.send(process(ctx, got.text))
+        case Hold():
+            await ctx.send(message("holding"))
+            await asyncio.sleep(HOLD)
+            await ctx.send(message("reading"))
+        case Chunk():
+            await ctx.send(message("taken", size=len(got.data)))
 
 
 def process(ctx: Context, text: str) -> str:
     if not text.strip():
-        return messages.message("error", text="Empty message")
+        return message("error", text="Empty message")
     if len(text) > LONGEST:
-        return messages.message("error", text=f"Message too long: at most {LONGEST} characters are allowed")
+        return message("error", text=f"Message too long: at most {LONGEST} characters are allowed")
     ctx.state["processed"] += 1
-    return messages.message("processed", original=text)
+    return message("processed", original=text)

@@ -7,8 +7,8 @@ from time import monotonic
 
 from hyperws import Context, Server, Subscription
 
-from .. import messages
 from ..leader import leads, member
+from ..messages import message
 
 TOPIC = "resilience"
 PERIOD = 0.25  # seconds
@@ -54,6 +54,6 @@ class Ticks:
             self.task.cancel()
 
 
-def numbered(topic: str, message: str | bytes, epoch: str, offset: int) -> str:
+def numbered(topic: str, tick: str | bytes, epoch: str, offset: int) -> str:
     """What visitors get: a tick with its place."""
-    return messages.message(str(message), topic=topic, at=f"{epoch}:{offset}", n=offset)
+    return message(str(tick), topic=topic, at=f"{epoch}:{offset}", n=offset)

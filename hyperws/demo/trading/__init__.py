@@ -1,22 +1,22 @@
 """Trading, at /trading: one invented market for all, with exact prices, read at one's own pace.
 
-From the client:  {"type": "subscribe", "topic": "book:AAPL", "since": 17}    since: the tick it has, if any
-                  {"type": "subscribe", "topic": "quote:AAPL"}
-                  {"type": "unsubscribe", "topic": "book:AAPL"}
-                  {"type": "hold", "seconds": 3}    for so long it gets nothing, as if it were slow
-To the client:    {"type": "welcome", "trader": "trader-4f1c", "process": 4711, "rate": 10,
-                   "symbols": [{"symbol": "AAPL", "name": "Apple", "places": 2}, ...]}
-                  {"type": "subscribed", "topic": "book:AAPL", "recovered": null}
-                  {"type": "unsubscribed", "topic": "book:AAPL"}
-                  {"type": "resumed"}    after a hold, and all that was missed
-                  {"type": "error", "text": "what is wrong with the last message"}
-of a book:        {"type": "snapshot", "topic": "book:AAPL", "at": 17, "bids": [["228.40", 120], ...],
-                   "asks": [["228.42", 300], ...], "last": "228.41", "volume": 900, "checksum": 123456,
-                   "line": ["228.31", ...]}    one price for each second of the last three minutes
-                  {"type": "delta", "topic": "book:AAPL", "at": 18, "prev": 17, "bids": [["228.40", 0]],
-                   "asks": [], "last": "228.40", "volume": 1020, "checksum": 654321}
-of quotes:        {"type": "quote", "topic": "quote:AAPL", "at": 18, "bid": "228.39", "ask": "228.42",
-                   "last": "228.40", "volume": 1020}
+From a visitor:  {"type": "subscribe", "topic": "book:AAPL", "since": 17}    since: the tick it has, if any
+                 {"type": "subscribe", "topic": "quote:AAPL"}
+                 {"type": "unsubscribe", "topic": "book:AAPL"}
+                 {"type": "hold", "seconds": 3}    for so long it gets nothing, as if it were slow
+To a visitor:    {"type": "welcome", "trader": "trader-4f1c", "process": 4711, "rate": 10,
+                  "symbols": [{"symbol": "AAPL", "name": "Apple", "places": 2}, ...]}
+                 {"type": "subscribed", "topic": "book:AAPL", "recovered": null}
+                 {"type": "unsubscribed", "topic": "book:AAPL"}
+                 {"type": "resumed"}    after a hold, and all that was missed
+                 {"type": "error", "text": "what is wrong with the last message"}
+Of a book:       {"type": "snapshot", "topic": "book:AAPL", "at": 17, "bids": [["228.40", 120], ...],
+                  "asks": [["228.42", 300], ...], "last": "228.41", "volume": 900, "checksum": 123456,
+                  "line": ["228.31", ...]}    one price for each second of the last three minutes
+                 {"type": "delta", "topic": "book:AAPL", "at": 18, "prev": 17, "bids": [["228.40", 0]],
+                  "asks": [], "last": "228.40", "volume": 1020, "checksum": 654321}
+Of quotes:       {"type": "quote", "topic": "quote:AAPL", "at": 18, "bid": "228.39", "ask": "228.42",
+                  "last": "228.40", "volume": 1020}
 
 Prices are strings of decimals, which nobody may turn into floats. `at` is the number of the tick. Books come
 as a snapshot and then as deltas: prices with their new size, 0 for those that are gone. A reader who is too
@@ -33,13 +33,15 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
 from hyperws import Context, Server
 
-from .. import messages, pages
+from .. import pages
+from ..messages import Incoming, message, read
 from .feed import Feed, quotation, symbol_of, topic_name
 from .market import INSTRUMENTS, RATE
 
@@ -49,16 +51,16 @@ SYMBOLS = [{"symbol": each.symbol, "name": each.name, "places": each.places} for
 Topic = Annotated[str, Meta(max_length=20)]
 
 
-class Subscribe(messages.Incoming):
+class Subscribe(Incoming):
     topic: Topic
     since: Annotated[int, Meta(ge=0, lt=2**53)] | None = None
 
 
-class Unsubscribe(messages.Incoming):
+class Unsubscribe(Incoming):
     topic: Topic
 
 
-class Hold(messages.Incoming):
+class Hold(Incoming):
     seconds: Annotated[int, Meta(ge=1, le=10)]
 
 
@@ -69,13 +71,13 @@ def mount(server: Server) -> None:
         trader = Trader(ctx, feed)
         await trader.welcome()
         try:
-            async for wish in messages.read(ctx, (Subscribe, Unsubscribe, Hold)):
+            async for wish in read(ctx, (Subscribe, Unsubscribe, Hold)):
                 match wish:
                     case Hold(seconds):
                         await trader.hold(seconds)
                     case Subscribe(topic) | Unsubscribe(topic) if topic not in TOPICS:
                         text = f"There is no topic {topic!r}. There are {', '.join(TOPICS)}"
-                        await ctx.send(messages.message("error", text=text))
+                        await ctx.send(message("error", text=text))
                     case Subscribe(topic, since):
                         await trader.subscribe(topic, since)
                     case Unsubscribe(topic):
@@ -84,7 +86,7 @@ def mount(server: Server) -> None:
             feed.left(trader.reads)
 
     server.route("/trading", trade, websocket=True)
-    pages.show(server, "/trading", pages.HERE / "trading")
+    pages.show(server, "/trading", Path(__file__).parent)
 
 
 class Trader:
@@ -98,7 +100,7 @@ class Trader:
     async def welcome(self) -> None:
         name = f"trader-{secrets.token_hex(2)}"
         words = {"trader": name, "process": os.getpid(), "rate": RATE, "symbols": SYMBOLS}
-        await self.ctx.send(messages.message("welcome", **words))
+        await self.ctx.send(message("welcome", **words))
 
     async def subscribe(self, topic: str, since: int | None) -> None:
         market = await self.feed.market(symbol_of(topic))
@@ -114,7 +116,7 @@ class Trader:
             self.ctx.subscribe(topic_name(topic), policy="drop")
             recovered, past = self.feed.past(topic, market, since)
         # All of it is queued before the next tick: there is no await but for a reader who is slow.
-        queued = self.ctx.send(messages.message("subscribed", topic=topic, recovered=recovered))
+        queued = self.ctx.send(message("subscribed", topic=topic, recovered=recovered))
         for each in past:
             queued = self.ctx.send(each)
         await queued
@@ -124,7 +126,7 @@ class Trader:
         if topic in self.reads:
             self.reads.remove(topic)
             self.feed.left([topic])
-        await self.ctx.send(messages.message("unsubscribed", topic=topic))
+        await self.ctx.send(message("unsubscribed", topic=topic))
 
     async def hold(self, seconds: int) -> None:
         """Give it nothing for a while, and then what it missed."""
@@ -134,4 +136,4 @@ class Trader:
         await asyncio.sleep(seconds)
         for topic, number in had.items():
             await self.subscribe(topic, number)
-        await self.ctx.send(messages.message("resumed"))
+        await self.ctx.send(message("resumed"))
