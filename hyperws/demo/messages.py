@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any, TypeVar, Union
+from typing import Annotated, Any, TypeAlias, TypeVar, Union
 
 import msgspec
 
 from hyperws import Context
 
 LONGEST_ERROR = 200  # characters
+
+# Not seen, or has the rest of a line run the other way. A name is to be what it looks like.
+UNSEEN = r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+JOINERS = r"\u200c\u200d"  # those are needed within names
+
+# What a visitor is called; visitor.js has the same rule.
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=20, pattern=rf"^(?=[^\s{JOINERS}])[^{UNSEEN}]+\Z")]
 
 
 class Incoming(msgspec.Struct, tag_field="type", tag=str.lower, forbid_unknown_fields=True):

@@ -38,7 +38,7 @@ from msgspec import Meta
 from hyperws import Context, Member, Server
 
 from .. import pages
-from ..messages import Incoming, Refused, message, read
+from ..messages import Incoming, Name, Refused, message, read
 from . import feed
 from .feed import Feed, Reading, Start, Stop
 
@@ -46,7 +46,6 @@ PREFIX = "group:"
 MOST_GROUPS = 5     # that one client may be in
 
 Group = Annotated[str, Meta(pattern=r"^[\w-]+\Z", max_length=30)]
-Name = Annotated[str, Meta(pattern=r"^\S.*\Z", max_length=20)]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 
 

@@ -37,7 +37,7 @@ from msgspec import Meta
 from hyperws import Context, Member, Server
 
 from .. import pages
-from ..messages import Incoming, Rate, message, read, too_fast
+from ..messages import Incoming, Name, Rate, message, read, too_fast
 from .rooms import Kept
 
 PATTERN = r"/chat/{room:[\w-]{1,40}}"
@@ -52,7 +52,7 @@ class Subscribe(Incoming):
 
 
 class Enter(Incoming):
-    name: Annotated[str, Meta(max_length=20, pattern=r"^\S.*\Z")]
+    name: Name
     id: Annotated[str, Meta(min_length=8, max_length=64)]
 
 

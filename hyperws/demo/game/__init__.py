@@ -32,7 +32,7 @@ from hyperws import Context, Server
 
 from .. import pages
 from ..leader import member
-from ..messages import Incoming, Refused, message, read
+from ..messages import Incoming, Name, Refused, message, read
 from .room import Room, Turned
 from .rules import MOST_PLAYERS
 
@@ -42,7 +42,7 @@ MOST_ROOMS = 100
 
 class Join(Incoming):
     token: Annotated[str, Meta(pattern=r"^[0-9a-f]{24}\Z")]
-    name: Annotated[str, Meta(pattern=r"^\S.{0,19}\Z")]
+    name: Name
 
 
 class Turn(Incoming):

@@ -2,7 +2,7 @@
 
 const KINDS = ["Otter", "Heron", "Lynx", "Badger", "Falcon", "Marten", "Robin", "Beaver", "Ibex", "Swift"];
 const MANNERS = ["Quiet", "Brave", "Swift", "Merry", "Clever", "Gentle", "Bold", "Sunny", "Calm", "Keen"];
-const NAME = /^\S.{0,19}$/u; // as servers have it
+const NAME = /^(?=[^\s\u200c\u200d])[^\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]{1,20}$/u; // as in messages.py
 
 export const id = (sessionStorage.id ??= hex(crypto.getRandomValues(new Uint8Array(12))));
 export let name = usable(localStorage.name) ?? `${pick(MANNERS)} ${pick(KINDS)}`;
@@ -30,7 +30,8 @@ export function colourOf(text) {
   return `light-dark(oklch(0.48 0.13 ${sum}), oklch(0.8 0.12 ${sum}))`; // equally light, whatever the hue
 }
 
-function usable(text) {
+// A name as it may be used, undefined where there is none such.
+export function usable(text) {
   const trimmed = text?.trim();
   return trimmed && NAME.test(trimmed) ? trimmed : undefined;
 }

@@ -3,7 +3,7 @@
 import { byId } from "/shared/dom.js";
 import { showNames } from "/shared/names.js";
 import { showState } from "/shared/shell.js";
-import { editName, name } from "/shared/visitor.js";
+import { editName, name, usable } from "/shared/visitor.js";
 import { Awareness, Doc } from "./yjs/yjs.js";
 import { bind } from "./binding.js";
 import { showCursors } from "./cursors.js";
@@ -69,7 +69,7 @@ function others() {
 }
 
 function nameOf(user) {
-  return typeof user?.name === "string" && user.name.trim() ? user.name.slice(0, 20) : "Somebody";
+  return (typeof user?.name === "string" && usable(user.name.slice(0, 20))) || "Somebody";
 }
 
 function showPeople() {
