@@ -381,6 +381,27 @@ def test_a_visitor_speaks_for_one_client_only(join: Join, demo: Demo, name: str)
         pass
 
 
+def test_nobody_speaks_for_someone_who_is_there(join: Join, workers: Demo, name: str) -> None:
+    ada, *others = [join(workers, name) for _ in range(5)]  # not all in one process
+    for each in (ada, *others):
+        each.settle()
+    here = create_awareness_message(b"\1\1\1" + prefixed(b'{"user":"ada"}'))
+    ada.socket.send(here)
+    for other in others:
+        while other.socket.recv(TIMEOUT) != here:
+            pass
+    for other in others:
+        other.socket.send(create_awareness_message(b"\1\1\7" + prefixed(b'{"user":"eve"}')))
+        other.settle()
+    moved = create_awareness_message(b"\1\1\2" + prefixed(b'{"user":"ada"}'))
+    ada.socket.send(moved)
+    for other in others:
+        message: str | bytes = b""
+        while message != moved:
+            message = other.socket.recv(TIMEOUT)
+            assert isinstance(message, str) or b"eve" not in message
+
+
 # ------------------------------------------------------------------------------ updates by strangers
 
 

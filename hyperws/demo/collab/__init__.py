@@ -8,7 +8,8 @@ A document is one plain text, `ydoc.getText("text")`; nothing else is let in, se
     0 1 update    sync step 2, the answer: "and this is what you lack"
     0 2 update    a change; goes on to all others, in all processes. Where the document lacks something that
                   comes before it, the answer is step 1
-    1 states      awareness: who is there, where their cursor is. A visitor speaks for one client of Yjs alone
+    1 states      awareness: who is there, where their cursor is. A visitor speaks for one client of Yjs
+                  alone, and for none that another one speaks for; what else it says is left out
     3             asks for the awareness of all
 
 Beside them there are texts in JSON, which a client of y-websocket never causes nor gets:
@@ -92,7 +93,7 @@ def mount(server: Server, folder: Path) -> None:
                     case protocol.Awareness(states):
                         client = client if client is not None or not states else states[0].client
                         for one in states:
-                            if one.client == client:
+                            if one.client == client and await may_speak(ctx, topic, client):
                                 ctx.subscribe(topic, member=msgspec.to_builtins(one))
                     case protocol.Query():
                         await ctx.send(await everyone(topic))
@@ -113,6 +114,11 @@ def mount(server: Server, folder: Path) -> None:
                 await ctx.send(message("error", text=words(error)))
             spent = monotonic() - began
             await asyncio.sleep(max(PAUSE, spent / SHARE - spent))
+
+    async def may_speak(ctx: Context, topic: str, client: int) -> bool:
+        """Whether nobody else speaks for this client of Yjs."""
+        members = await server.members(topic)
+        return all(member.context is ctx for member in members if member.data["client"] == client)
 
     async def everyone(topic: str) -> bytes:
         """The awareness of all who are there, in all processes."""
