@@ -634,6 +634,23 @@ def test_rooms_have_walls_and_doors(visitors: Visitors, demo: Demo, room: str) -
     expect(page.locator("#rooms a")).to_have_count(3)  # with the lobby
 
 
+def test_a_crowd_that_comes_at_once_is_drawn_at_once(visitors: Visitors, demo: Demo, room: str) -> None:
+    page = visitors.visit(demo, f"/chat/{room}")
+    expect(people(page)).to_have_count(1)
+    drawn = page.evaluate("""async () => {
+        const people = await import("/pages/chat/people.js");
+        let drawn = 0;
+        const observer = new MutationObserver((records) => (drawn += records.length));
+        observer.observe(document.getElementById("people"), { childList: true });
+        for (let i = 0; i < 100; i += 1) people.add({ member: `${i}`, visitor: `${i}`, name: `${i}` });
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+        return drawn;
+    }""")
+    assert drawn == 1
+    expect(people(page)).to_have_count(101)
+
+
 # --- across processes
 
 
