@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from .conftest import Demo, Visitors, running_demo, wait_for_state
+from .conftest import Demo, Visitors, running_broker, running_demo, wait_for_state
 
 PATH = "/broadcast"
 TIMEOUT = 10  # seconds
@@ -101,6 +101,19 @@ def test_who_disconnects_has_left(client: Connect) -> None:
     other.join("tea")
     other.socket.close()
     one.hear("left", client_id=other.id)
+
+
+def test_a_group_is_told_of_a_broker_that_was_away(tmp_path: Path) -> None:
+    with (
+        running_broker("RedisServer", tmp_path) as broker,
+        running_demo(tmp_path, "--backplane", broker.url) as demo,
+        clients_of(demo) as client,
+    ):
+        one = client()
+        one.join("tea")
+        broker.kill()
+        broker.start()
+        one.hear("missing", topic="tea")
 
 
 def test_a_client_gets_what_is_said_in_its_groups_alone(client: Connect) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -314,8 +315,11 @@ async def test_only_so_many_rooms_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
         assert await say("one", "1") == ["1"]
         assert await say("two", "1") == ["1"]
         assert await say("three", "1") == ["1"]  # heard, as anywhere
-        assert await say("three", "2") == ["2"]  # but not kept
+        assert await say("three", "2") == [None, "2"]  # but not kept, which is told
         assert await say("two", "2") == ["1", "2"]
+        later = time.monotonic() + chat.KEPT_SECONDS + 1
+        monkeypatch.setattr(rooms, "monotonic", lambda: later)
+        assert await say("three", "3") == ["3"]  # what is missing would be forgotten by now
 
 
 def test_a_room_makes_way_once_nothing_is_kept_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,20 +333,21 @@ def test_a_room_makes_way_once_nothing_is_kept_of_it(monkeypatch: pytest.MonkeyP
 
 
 @asynccontextmanager
-async def chat_server() -> AsyncIterator[Callable[[str, str], Awaitable[list[str]]]]:
-    """A server in this process, and how to say something in a room of it and hear all that was said."""
+async def chat_server() -> AsyncIterator[Callable[[str, str], Awaitable[list[str | None]]]]:
+    """A server in this process, and how to say something in a room of it and hear all that was said there,
+    None where something is missing."""
 
-    async def say(room: str, text: str) -> list[str]:
+    async def say(room: str, text: str) -> list[str | None]:
         url = "ws://{}:{}/chat/{}".format(*server.address, room)
         async with connect_async(url, proxy=None) as socket:
             await socket.send(json.dumps({"type": "subscribe", "topic": f"chat:{room}"}))
             await socket.send(json.dumps({"type": "enter", "name": "Ada", "id": "12345678"}))
             await socket.send(json.dumps({"type": "say", "id": "1", "text": text}))
-            said: list[str] = []
+            said: list[str | None] = []
             while text not in said:
                 message = json.loads(await socket.recv())
-                if message["type"] == "said":
-                    said.append(message["text"])
+                if message["type"] in ("said", "missing"):
+                    said.append(message.get("text"))
             return said
 
     async with create_server(port=0) as server:

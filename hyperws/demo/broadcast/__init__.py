@@ -22,6 +22,7 @@ To all in the group:
     {"type": "joined", "topic": "tea", "client_id": "9f86d081", "name": "Calm Otter"}
     {"type": "broadcast", "topic": "tea", "from": "9f86d081", "name": "Calm Otter", "message": "hello"}
     {"type": "left", "topic": "tea", "client_id": "9f86d081", "name": "Calm Otter"}
+    {"type": "missing", "topic": "tea"}     the way to other processes was cut: something may be lost
 
 A group's topic is also what hyperws.js subscribes to, so that a page is back in its groups after each
 reconnect. What the feed adds is in feed.py.
@@ -74,17 +75,20 @@ def mount(server: Server) -> None:
 
     @server.on_member_joined
     def joined(topic: str, member: Member) -> None:
-        tell_group("joined", topic, member)
+        tell_group("joined", topic, **member.data)
 
     @server.on_member_left
     def left(topic: str, member: Member) -> None:
-        tell_group("left", topic, member)
+        tell_group("left", topic, **member.data)
 
-    def tell_group(type: str, topic: str, member: Member) -> None:
-        """Each process is told of the members of all topics, and tells those who are connected to it."""
-        if topic.startswith(PREFIX):
-            told = message(type, topic=topic.removeprefix(PREFIX), **member.data)
-            server.publish(topic, told, local=True)
+    @server.on_gap
+    def gap(topic: str) -> None:
+        tell_group("missing", topic)
+
+    def tell_group(type: str, of: str, **what: str) -> None:
+        """Each process is told of what happens in all topics, and tells those who are connected to it."""
+        if of.startswith(PREFIX):
+            server.publish(of, message(type, topic=of.removeprefix(PREFIX), **what), local=True)
 
 
 async def broadcast(ctx: Context) -> None:

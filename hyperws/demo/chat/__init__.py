@@ -21,7 +21,8 @@ To a visitor:    {"type": "welcome", "text": "Welcome to chat, client: 127.0.0.1
 A connection is one member, so two tabs are two. Anyone may take any name; the sign behind it follows from the
 tab's secret and tells namesakes apart. What was said is one history for all processes, so that its order is
 the same everywhere; who is there is told by each process to its own visitors. Where MOST_ROOMS are kept
-already, what is said in others is heard by those who are there, but not kept, and has no "at".
+already, what is said in others is heard by those who are there, but not kept, and has no "at"; who comes to
+such a room of the same process later is told that something is missing.
 """
 
 from __future__ import annotations
@@ -112,13 +113,14 @@ def mount(server: Server) -> None:
         """Give a visitor what was said, and who is there."""
         ctx.unsubscribe(topic)
         subscription = await ctx.subscribe(topic, since, member=me)
-        recovered = subscription.recovered
-        if not recovered:
+        whole = bool(subscription.recovered) and not kept.lacks(topic)
+        if not whole:
             await ctx.send(message("missing"))
+        if not subscription.recovered:
             ctx.unsubscribe(topic)
             subscription = await ctx.subscribe(topic, "start", member=me)  # then at least what there is
         at = f"{subscription.epoch}:{subscription.offset}"
-        await ctx.send(message("subscribed", topic=topic, at=at, recovered=recovered))
+        await ctx.send(message("subscribed", topic=topic, at=at, recovered=whole))
         members = [described(member) for member in await server.members(topic)]
         await ctx.send(message("members", members=members))
 

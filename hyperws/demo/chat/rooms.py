@@ -12,12 +12,20 @@ class Kept:
         self.most = most
         self.seconds = seconds
         self.rooms: dict[str, float] = {}  # when last
+        self.unkept: dict[str, float] = {}  # when something was last said that had no place
 
     def has_place_for(self, room: str) -> bool:
         """Whether what is said there now can be kept; from now on, the room is counted."""
+        self.rooms = self.recent(self.rooms)
+        full = room not in self.rooms and len(self.rooms) >= self.most
+        (self.unkept if full else self.rooms)[room] = monotonic()
+        return not full
+
+    def lacks(self, room: str) -> bool:
+        """Whether something was said there that was not kept."""
+        self.unkept = self.recent(self.unkept)
+        return room in self.unkept
+
+    def recent(self, rooms: dict[str, float]) -> dict[str, float]:
         now = monotonic()
-        self.rooms = {each: at for each, at in self.rooms.items() if at + self.seconds > now}
-        if room not in self.rooms and len(self.rooms) >= self.most:
-            return False
-        self.rooms[room] = now
-        return True
+        return {room: at for room, at in rooms.items() if at + self.seconds > now}

@@ -51,6 +51,9 @@ const handlers = {
     showMembers(group);
     if (name) addLine(log, "notice", `${name} has left ${topic}`);
   },
+  missing({ topic }) {
+    addLine(log, "notice", `Something said to ${topic} may be missing here`);
+  },
   broadcast({ topic, from, name, message }) {
     const own = from === me;
     addLine(log, own ? "own" : "other", message, { before: `${own ? "You" : name} to ${topic}` });
