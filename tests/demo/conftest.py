@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -97,6 +98,26 @@ def running_broker(kind: str, folder: Path, *options: str) -> Iterator[Any]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture
+def room() -> str:
+    """A room where nobody has been before."""
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Any]:
+    with running_broker("RedisServer", tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def pair(tmp_path: Path, broker: Any) -> Iterator[tuple[Demo, Demo]]:
+    """Two servers on one Redis."""
+    options = tmp_path, "--backplane", broker.url
+    with running_demo(*options) as one, running_demo(*options) as two:
+        yield one, two
 
 
 # --- browsers
