@@ -1,7 +1,7 @@
 cimport cython
 
 from hyperws._core.poll cimport PLAIN
-from hyperws._core.topics cimport CLOSE, Subscriber, Subscription, Topics, checked_topic
+from hyperws._core.topics cimport CLOSE, Subscriber, Topics, checked_topic
 
 
 @cython.final
