@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,10 +100,14 @@ def running_broker(kind: str, folder: Path, *options: str) -> Iterator[Any]:
         broker.stop()
 
 
+def new_room() -> str:
+    """A room where nobody has been before, or a document that nobody has had."""
+    return f"test-{uuid4().hex[:12]}"
+
+
 @pytest.fixture
 def room() -> str:
-    """A room where nobody has been before."""
-    return f"test-{uuid4().hex[:12]}"
+    return new_room()
 
 
 @pytest.fixture
@@ -118,6 +122,30 @@ def pair(tmp_path: Path, broker: Any) -> Iterator[tuple[Demo, Demo]]:
     options = tmp_path, "--backplane", broker.url
     with running_demo(*options) as one, running_demo(*options) as two:
         yield one, two
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("data"), "--workers", "2") as demo:
+        yield demo
+
+
+# --- writers
+
+
+@pytest.fixture
+def join() -> Iterator[Any]:
+    """Gives writers, who leave in the end. It is a `Join`."""
+    from .yjs_client import Writer  # which imports from here, and needs pycrdt
+
+    with ExitStack() as stack:
+
+        def come(demo: Demo, document: str) -> Any:
+            writer = Writer(demo, document)
+            stack.callback(lambda: writer.socket.close())
+            return writer
+
+        yield come
 
 
 # --- browsers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,15 @@ MARK = """() => {
 }"""
 TEXT = "document.querySelector('#text').value"
 
-names = (f"page-{each}" for each in count())
-
 Open = Callable[..., Any]
 
 
 @pytest.fixture
-def name() -> str:
-    """A document that nobody has had before."""
-    return next(names)
-
-
-@pytest.fixture
-def open_page(visitors: Visitors, demo: Demo, name: str) -> Open:
+def open_page(visitors: Visitors, demo: Demo, room: str) -> Open:
     """Opens the document on a page, of a visitor of that name."""
 
     def open_page(visitor: str, **settings: Any) -> Any:
-        page = visitors.visit(demo, f"/collab/{name}", name=visitor, **settings)
+        page = visitors.visit(demo, f"/collab/{room}", name=visitor, **settings)
         page.wait_for_selector("#kept:text('Saved')")
         page.click("#text")
         return page
@@ -201,7 +192,7 @@ def test_what_others_write_is_text_and_nothing_else(open_page: Open) -> None:
 # ----------------------------------------------------------------------------------------- troubles
 
 
-def test_what_is_written_offline_is_merged(open_page: Open, name: str) -> None:
+def test_what_is_written_offline_is_merged(open_page: Open) -> None:
     ada, grace = open_page("Ada"), open_page("Grace")
     ada.keyboard.type("one two")
     wait_for_text(grace, "one two")
@@ -240,9 +231,9 @@ def test_a_page_heals_when_the_server_has_been_killed(visitors: Visitors, tmp_pa
         wait_for_text(late, "kept on")
 
 
-def test_a_document_that_is_full_says_so(open_page: Open, demo: Demo, name: str) -> None:
+def test_a_document_that_is_full_says_so(open_page: Open, demo: Demo, room: str) -> None:
     page = open_page("Ada")
-    writer = Writer(demo, name)
+    writer = Writer(demo, room)
     writer.write("x" * (LARGEST - 100))
     page.wait_for_function(f"() => {TEXT}.length > 1000")
     page.evaluate("document.querySelector('#text').removeAttribute('maxlength')")
@@ -255,9 +246,9 @@ def test_a_document_that_is_full_says_so(open_page: Open, demo: Demo, name: str)
     writer.socket.close()
 
 
-def test_line_ends_that_a_textarea_does_not_know_do_no_harm(open_page: Open, demo: Demo, name: str) -> None:
+def test_line_ends_that_a_textarea_does_not_know_do_no_harm(open_page: Open, demo: Demo, room: str) -> None:
     page = open_page("Ada")
-    writer = Writer(demo, name)
+    writer = Writer(demo, room)
     writer.write("one\r\ntwo\r\nthree")
     wait_for_text(page, "one\ntwo\nthree")
     place_cursor(page, 13)
@@ -279,13 +270,13 @@ CONNECT = """async ([server, room]) => {
 
 
 def test_a_stock_client_of_yjs_writes_with_the_page(
-    visitors: Visitors, demo: Demo, open_page: Open, name: str
+    visitors: Visitors, demo: Demo, open_page: Open, room: str
 ) -> None:
     ada = open_page("Ada")
     ada.keyboard.type("from the page")
     stock = visitors.visit(demo, "/", wait=False)
     stock.route("**/y-websocket.js", lambda route: route.fulfill(path=STOCK))
-    stock.evaluate(CONNECT, [demo.socket("/collab"), name])
+    stock.evaluate(CONNECT, [demo.socket("/collab"), room])
     stock.wait_for_function("() => text.toString() === 'from the page'")
     stock.evaluate("text.insert(0, 'stock, and ')")
     wait_for_text(ada, "stock, and from the page")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
+from typing import Any, Protocol
 
 from pycrdt import Doc, Text, create_sync_message, create_update_message, handle_sync_message
 from websockets.sync.client import connect
@@ -106,3 +106,7 @@ class Writer:
         self.unsent.clear()
         self.socket.send(reply)
         return "step 1"
+
+
+class Join(Protocol):
+    def __call__(self, demo: Demo, document: str) -> Writer: ...
