@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -58,12 +57,6 @@ def servers(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     options = tmp_path_factory.mktemp("data"), "--backplane", broker
     with running_demo(*options, "--workers", "2") as workers, running_demo(*options) as single:
         yield Servers(workers, single)
-
-
-@pytest.fixture
-def name() -> str:
-    """Of a room where nobody has been before."""
-    return f"test-{uuid4().hex[:12]}"
 
 
 @contextmanager
@@ -145,12 +138,12 @@ def test_an_echo_comes_from_either_process(servers: Servers) -> None:
                 assert client.recv(TIMEOUT) == message
 
 
-def test_guests_read_the_same_in_the_same_order(servers: Servers, name: str) -> None:
-    with in_three(guest(name), servers) as guests:
+def test_guests_read_the_same_in_the_same_order(servers: Servers, room: str) -> None:
+    with in_three(guest(room), servers) as guests:
         for each in guests:
             each.until_present(["Guest"] * 3)
         chat.check_order(guests, 4)
-        with chat.guest(servers.single, name, "Latecomer") as late:
+        with chat.guest(servers.single, room, "Latecomer") as late:
             late.until_present(["Guest"] * 3 + ["Latecomer"])
         for each in guests:
             assert said(each) == said(late)
@@ -180,29 +173,29 @@ def test_what_is_said_is_heard_in_all_processes(servers: Servers) -> None:
                     missing.remove(message["client_id"])
 
 
-def test_groups_span_processes(servers: Servers, name: str) -> None:
+def test_groups_span_processes(servers: Servers, room: str) -> None:
     with in_three(member, servers) as members:
         present: set[str] = set()
         for each in members:
             present.add(each.id)
-            listed = {one["client_id"] for one in each.join(name)}
+            listed = {one["client_id"] for one in each.join(room)}
             assert listed <= present
             while listed != present:
-                listed.add(each.hear("joined", topic=name)["client_id"])
+                listed.add(each.hear("joined", topic=room)["client_id"])
         for each in members:
-            assert each.publish(name, f"from {each.id}") == 1
+            assert each.publish(room, f"from {each.id}") == 1
             for other in members:
                 if other is not each:
                     other.hear("broadcast", message=f"from {each.id}")
-        members[0].say("unsubscribe", topic=name)
+        members[0].say("unsubscribe", topic=room)
         for each in members[1:]:
             each.hear("left", client_id=members[0].id)
             news = [(heard["type"], heard.get("client_id"), heard.get("message")) for heard in each.heard[1:]]
             assert len(set(news)) == len(news)  # nothing comes twice
 
 
-def test_players_have_the_same_arena_at_the_same_tick(servers: Servers, name: str) -> None:
-    with in_three(player(name), servers) as players:
+def test_players_have_the_same_arena_at_the_same_tick(servers: Servers, room: str) -> None:
+    with in_three(player(room), servers) as players:
         for token, each in zip("abc", players, strict=True):
             each.join(token)
         for each in players:
@@ -235,14 +228,14 @@ def test_traders_have_the_same_book_at_the_same_tick(servers: Servers) -> None:
         assert agreed([each.sums for each in traders]) > trading.CHECKED
 
 
-def test_writers_end_up_with_the_same_text(servers: Servers, name: str) -> None:
-    with in_three(writer(name), servers) as writers:
+def test_writers_end_up_with_the_same_text(servers: Servers, room: str) -> None:
+    with in_three(writer(room), servers) as writers:
         for turn in range(10):
             for number, each in enumerate(writers):
                 each.insert(turn * number, f"{number}{turn};")
                 each.send()
         everything = sorted(f"{number}{turn};" for number in range(3) for turn in range(10))
-        assert sorted(share(writers, writer(name), servers.single)) == sorted("".join(everything))
+        assert sorted(share(writers, writer(room), servers.single)) == sorted("".join(everything))
 
 
 def test_ticks_are_the_same_and_who_comes_back_elsewhere_misses_none(servers: Servers) -> None:
@@ -289,21 +282,21 @@ def test_each_process_shows_itself(servers: Servers) -> None:
 # --- trouble
 
 
-def test_all_goes_on_when_a_worker_is_killed(broker: str, tmp_path: Path, name: str) -> None:
+def test_all_goes_on_when_a_worker_is_killed(broker: str, tmp_path: Path, room: str) -> None:
     """In each application one visitor is at that worker, and another one is not."""
     options = "--workers", "2", "--backplane", broker
     with running_demo(tmp_path, *options, stderr=subprocess.PIPE) as demo, ExitStack() as stack:
-        ada, bob = stack.enter_context(in_two(guest(name), demo))
+        ada, bob = stack.enter_context(in_two(guest(room), demo))
         doomed = worker_of(demo, ada)
 
         def both(visit: Visit) -> Any:
             return stack.enter_context(in_two(visit, demo, doomed))
 
-        ann, bill = both(player(name))  # Ann's process leads
+        ann, bill = both(player(room))  # Ann's process leads
         ann.join("a", "Ann")
         bill.join("b", "Bill")
         bill.until(lambda _: bill.body(ann.me))
-        cut, other = both(writer(name))
+        cut, other = both(writer(room))
         cut.write("stored;")
         trader, watcher = both(reader)
         for each in (trader, watcher):
@@ -314,8 +307,8 @@ def test_all_goes_on_when_a_worker_is_killed(broker: str, tmp_path: Path, name: 
             each.subscribe()
             each.hear_ticks(2)
         gone, stays = both(member)
-        stays.join(name)
-        gone.join(name)
+        stays.join(room)
+        gone.join(room)
         stays.hear("joined", client_id=gone.id)
         ada.say("before")
         assert ada.said(1) == bob.said(1) == ["before"]
@@ -331,7 +324,7 @@ def test_all_goes_on_when_a_worker_is_killed(broker: str, tmp_path: Path, name: 
 
         with pytest.raises(ConnectionClosed):
             ada.until("never")
-        again = chat.Guest(demo, name, ada.secret)
+        again = chat.Guest(demo, room, ada.secret)
         with again.socket:
             since = [message["at"] for message in ada.heard if "at" in message][-1]
             assert again.subscribe(since=since)[-1]["recovered"] is True
@@ -344,7 +337,7 @@ def test_all_goes_on_when_a_worker_is_killed(broker: str, tmp_path: Path, name: 
             assert {"before", "meanwhile", "after"} <= set(said(bob))
 
         cut.connect()
-        text = share([cut, other], writer(name), demo)
+        text = share([cut, other], writer(room), demo)
         assert sorted(text.split(";")) == ["", "at that moment", "meanwhile", "stored"]
 
         watcher.follow(trading.CHECKED)
@@ -358,7 +351,7 @@ def test_all_goes_on_when_a_worker_is_killed(broker: str, tmp_path: Path, name: 
         bill.until(lambda _: bill.copy.epoch != epoch)
         assert bill.copy.epoch[0] == epoch[0] + 1
         assert bill.copy.state["tick"] >= tick
-        with game.client(demo, name) as back:
+        with game.client(demo, room) as back:
             back.join("a", "Ann")
             assert back.me == ann.me
             assert set(back.copy.state["snakes"]) == {ann.me, bill.me}

@@ -305,7 +305,7 @@ def test_a_worker_that_dies_takes_no_tick_along(tmp_path: Path) -> None:
             client.subscribe()
         for client in clients:
             assert in_a_row(client.hear_ticks(2))
-        os.kill(workers_of(demo)[-1], signal.SIGKILL)
+        os.kill(demo.processes[-1], signal.SIGKILL)
         victims = [client for client in clients if is_gone(client)]
         assert victims
         assert len(victims) < len(clients)
@@ -318,11 +318,6 @@ def test_a_worker_that_dies_takes_no_tick_along(tmp_path: Path) -> None:
             if client not in victims:
                 client.hear_ticks(len(client.ticks) + 2)
                 assert in_a_row(client.ticks)
-
-
-def workers_of(demo: Demo) -> list[int]:
-    pid = demo.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_gone(client: Client) -> bool:
