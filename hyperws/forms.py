@@ -8,11 +8,6 @@ from urllib.parse import parse_qsl
 
 from hyperws.errors import BadRequest, UsageError
 
-try:
-    import multipart
-except ImportError:
-    multipart = None
-
 MAX_FIELDS = 1000
 
 
@@ -89,8 +84,11 @@ def parse_form(content_type: str, body: bytes) -> Form:
 
 
 def parse_multipart(content_type: str, body: bytes) -> Form:
-    if multipart is None:
-        raise UsageError("forms with files need the package multipart: pip install 'hyperws[forms]'")
+    try:
+        import multipart
+    except ImportError:
+        text = "forms with files need the package multipart: pip install 'hyperws[forms]'"
+        raise UsageError(text) from None
     _, options = multipart.parse_options_header(content_type)
     pairs: list[tuple[str, str]] = []
     files: list[Upload] = []

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar
 
 from hyperws.errors import BadRequest, UsageError
 
-try:
-    import msgspec
-except ImportError:
-    msgspec = None  # type: ignore[assignment]
-
 T = TypeVar("T")
+
+
+@cache
+def installed_msgspec() -> Any:
+    """msgspec or None. Imported when JSON is first seen, as it takes more than a megabyte."""
+    try:
+        return import_module("msgspec")
+    except ImportError:
+        return None
 
 
 def encode(value: Any) -> bytes:
     """The JSON of a value, as UTF-8. Raises UsageError for one that has none."""
+    msgspec = installed_msgspec()
     try:
         if msgspec is not None:
             encoded: bytes = msgspec.json.encode(value)
@@ -31,6 +38,7 @@ def decode(data: bytes, kind: type[T] | None = None) -> T | Any:
 
     `kind` is a type that msgspec can build, such as a `msgspec.Struct`.
     """
+    msgspec = installed_msgspec()
     if kind is not None and msgspec is None:
         raise UsageError("JSON of a given type needs msgspec: pip install 'hyperws[json]'")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import suppress
 
 import aiohttp
@@ -354,7 +355,7 @@ async def test_json(serving):
 @pytest.mark.parametrize("library", ["msgspec", "json"])
 def test_json_by_either_library(monkeypatch, library):
     if library == "json":
-        monkeypatch.setattr(jsons, "msgspec", None)
+        monkeypatch.setattr(jsons, "installed_msgspec", lambda: None)
     assert jsons.encode({"a": [1, "\u20ac", None]}) == '{"a":[1,"\u20ac",null]}'.encode()
     assert jsons.decode(b'{"a": 1}') == {"a": 1}
     for wrong in (b"", b"nope", b"\xff", b"[" * 100_000):
@@ -368,7 +369,7 @@ def test_json_of_a_type(monkeypatch):
     assert jsons.decode(b'{"x": 3}', Point) == Point(3, 0)
     with pytest.raises(BadRequest, match="Expected `int`"):
         jsons.decode(b'{"x": "3"}', Point)
-    monkeypatch.setattr(jsons, "msgspec", None)
+    monkeypatch.setattr(jsons, "installed_msgspec", lambda: None)
     with pytest.raises(UsageError, match=r"pip install 'hyperws\[json\]'"):
         jsons.decode(b"{}", Point)
 
@@ -402,6 +403,6 @@ async def test_forms(serving):
 
 
 def test_forms_with_files_need_a_package(monkeypatch):
-    monkeypatch.setattr(forms, "multipart", None)
+    monkeypatch.setitem(sys.modules, "multipart", None)
     with pytest.raises(UsageError, match=r"pip install 'hyperws\[forms\]'"):
         forms.parse_form("multipart/form-data; boundary=x", b"")
