@@ -16,3 +16,4 @@ cdef class Admission:
 cdef bytes NO_ROOM
 
 cpdef tuple describe_peer(object address)
+cpdef str peer_name(str host, int port)

@@ -1,4 +1,5 @@
 from socket import AF_INET6, inet_pton
+from sys import intern
 
 cimport cython
 
@@ -38,12 +39,19 @@ cdef class Admission:
 
 
 cpdef tuple describe_peer(object address):
-    """(what it counts as, name) of a peer, for the (host, port, …) that Python gives for it."""
+    """(what it counts as, host, port) of a peer, for the (host, port, …) that Python gives for it."""
     if not isinstance(address, tuple):
-        return "unix", "unix"       # a Unix socket's peers have no names
-    host, port = address[:2]
+        return "unix", "unix", -1   # a Unix socket's peers have no names
+    host = intern(address[0])       # many connections may come from it
+    port = address[1]
     if ":" not in host:
-        return host, f"{host}:{port}"
+        return host, host, port
     packed = inet_pton(AF_INET6, host.partition("%")[0])
     counted = host if packed.startswith(MAPPED) else packed[:8]     # all of a /64 is one's own
-    return counted, f"[{host}]:{port}"
+    return counted, host, port
+
+
+cpdef str peer_name(str host, int port):
+    if port < 0:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from hyperws._core.admission cimport Admission
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport Buffer
+from hyperws._core.flag cimport flag
 from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.topics cimport Subscriber, Writer
 from hyperws._core.waiter cimport Operation, SharedOperation, Waiters
@@ -69,11 +70,11 @@ cdef class Session(Subscriber):
 cdef class Connection(Timed):
     cdef readonly Driver driver
     cdef readonly Session session      # None once retired
-    cdef readonly str client           # "address:port", or the path of a Unix socket
+    cdef str host                      # the peer's address, or "unix"
+    cdef int port                      # the peer's, -1 for none
     cdef object address                # what the connection counts as: an address, or a network
     cdef int fd                        # the reactor's, -1 once closed
     cdef object transport              # the portable driver's, None once closed
-    cdef int watched                   # the reactor's: what the poller watches
     cdef Buffer out
     cdef bytes shared                  # what is sent next, in place of an empty `out`; or None
     cdef object file                   # the raw file that is sent after `out` and then closed, or None
@@ -84,16 +85,17 @@ cdef class Connection(Timed):
     cdef double last_progress          # when the peer was last seen to take something, and not all of it
     cdef size_t held                   # what the socket held at that time or at the last look
     cdef double gone_at                # when the socket was closed
-    cdef bint gone
-    cdef bint starting                 # its handler is being started
-    cdef bint input_ended              # the peer sends no more bytes
-    cdef bint paused                   # nothing is read for now
-    cdef bint resuming                 # the turn of `unread` is scheduled
-    cdef bint blocked                  # the socket takes nothing for now
-    cdef bint dirty
-    cdef bint discarding               # what comes in is thrown away
-    cdef bint finishing                # disconnect when all is sent
-    cdef bint ending                   # end the output when all is sent, then wait for the peer's end
+    cdef uint8_t watched               # the reactor's: what the poller watches
+    cdef flag gone
+    cdef flag starting                 # its handler is being started
+    cdef flag input_ended              # the peer sends no more bytes
+    cdef flag paused                   # nothing is read for now
+    cdef flag resuming                 # the turn of `unread` is scheduled
+    cdef flag blocked                  # the socket takes nothing for now
+    cdef flag dirty
+    cdef flag discarding               # what comes in is thrown away
+    cdef flag finishing                # disconnect when all is sent
+    cdef flag ending                   # end the output when all is sent, then wait for the peer's end
     cdef Waiters drain_waiters         # tasks that wait for the peer to take more
     cdef Waiters end_waiters           # tasks that wait for the socket to be closed
 

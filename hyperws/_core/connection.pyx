@@ -5,10 +5,11 @@ from hyperws.errors import ConnectionClosed
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from hyperws._core.admission cimport Admission
+from hyperws._core.admission cimport Admission, peer_name
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.buffer cimport (
-    Buffer, buffer_append, buffer_clear, buffer_consume, buffer_free, buffer_size, buffer_start,
+    Buffer, buffer_append, buffer_capacity, buffer_clear, buffer_consume, buffer_free, buffer_size,
+    buffer_start,
 )
 from hyperws._core.timers cimport Timed, Timers
 from hyperws._core.topics cimport LATEST, Policy, Subscriber, Writer
@@ -200,15 +201,21 @@ cdef class Session(Subscriber):
 
 
 cdef class Connection(Timed):
-    def __cinit__(self, Driver driver, str client, address):
+    def __cinit__(self, Driver driver, str host, int port, address):
         self.driver = driver
-        self.client = client
+        self.host = host
+        self.port = port
         self.address = address
         self.fd = -1
 
     def __dealloc__(self):
         buffer_free(&self.out)
         buffer_free(&self.unread)
+
+    @property
+    def client(self):
+        """The peer's address and port (str), "unix" where it came by a Unix socket."""
+        return peer_name(self.host, self.port)
 
     cdef int use(self, Session session) except -1:
         self.session = session
@@ -428,7 +435,7 @@ cdef class Connection(Timed):
                     buffer_consume(source, taken)
                 else:
                     buffer_append(&self.out, buffer_start(source) + taken, size - taken)
-                    if source.capacity > CORK_KEPT:
+                    if buffer_capacity(source) > CORK_KEPT:
                         buffer_free(source)
                     else:
                         buffer_clear(source)
@@ -515,13 +522,13 @@ cdef class Connection(Timed):
             return 0
         self.pause_reading()
         self.unread = data[0]
-        data[0] = Buffer(NULL, 0, 0, 0)
+        data[0] = Buffer(NULL)
         return 0
 
     def take_unread(self):
         """Go on with what came before reading was paused, then with the socket."""
         cdef Buffer rest = self.unread
-        self.unread = Buffer(NULL, 0, 0, 0)
+        self.unread = Buffer(NULL)
         self.resuming = self.paused = False
         self.driver.now = self.reading_since = self.driver.loop.time()
         try:

@@ -60,7 +60,7 @@ cdef class Inflater:
 
     def inflate(self, bytes data not None, size_t limit):
         """One whole message, None where it is longer than `limit`. What the frame reader does, for tests."""
-        cdef Buffer out = Buffer(NULL, 0, 0, 0)
+        cdef Buffer out = Buffer(NULL)
         try:
             if self.feed(data, len(data), &out, limit) and self.end(&out, limit):
                 return buffer_start(&out)[:buffer_size(&out)]

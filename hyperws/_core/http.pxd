@@ -30,18 +30,20 @@ cdef class Request:
     cdef readonly str method
     cdef readonly str target
     cdef readonly str path, query         # of the target, not decoded
-    cdef readonly int minor_version       # of HTTP/1.x
-    cdef readonly str host                # None where there was none (HTTP/1.0)
-    cdef readonly str origin              # None where there was none
+    cdef str target_host                  # of a target that is a whole URL, or None
+    # where the values of these headers are in the head, at 0 where there was none
+    cdef hw_span host_header, origin_header, websocket_key, websocket_version
     cdef readonly str subprotocols        # Sec-WebSocket-Protocol, None where there was none
     cdef readonly str extensions          # Sec-WebSocket-Extensions, None where there was none
+    cdef readonly int minor_version       # of HTTP/1.x
     cdef readonly bint keep_alive
     cdef readonly bint expects_continue
     cdef readonly bint wants_websocket    # Upgrade names websocket
-    cdef readonly size_t content_length
     cdef readonly bint chunked            # the body comes in chunks
     cdef bint upgrade_listed
-    cdef bytes websocket_key, websocket_version
+    cdef readonly size_t content_length
+
+    cdef bytes header(self, hw_span value)
 
 
 cdef class RequestParser:

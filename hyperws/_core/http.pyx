@@ -2,6 +2,7 @@ import re
 from base64 import b64encode
 from binascii import Error as Base64Error, a2b_base64
 from hashlib import sha1
+from sys import intern
 
 from hyperws.errors import BadRequest
 
@@ -70,17 +71,32 @@ cdef class Request:
             return 400, "a WebSocket handshake needs 'Connection: Upgrade'"
         if self.content_length or self.chunked:
             return 400, "a WebSocket handshake has no body"
-        if self.websocket_version is None:
+        if not self.websocket_version.at:
             return 400, "a WebSocket handshake needs 'Sec-WebSocket-Version: 13'"
-        if self.websocket_version != b"13":
+        if self.header(self.websocket_version) != b"13":
             return 426, "this server speaks WebSocket version 13 (RFC 6455): send 'Sec-WebSocket-Version: 13'"
-        if self.websocket_key is None or not is_key(self.websocket_key):
+        if not self.websocket_key.at or not is_key(self.header(self.websocket_key)):
             return 400, "a WebSocket handshake needs a Sec-WebSocket-Key of 16 bytes in Base64"
         return None
 
     @property
     def accept_key(self):
-        return accept_key(self.websocket_key)
+        return accept_key(self.header(self.websocket_key))
+
+    @property
+    def host(self):
+        """The host and port that are asked for (str), None where none was told (HTTP/1.0)."""
+        if self.target_host is not None:
+            return self.target_host     # it wins over the header (RFC 9112, section 3.2.2)
+        return self.header(self.host_header).decode("latin-1") if self.host_header.at else None
+
+    @property
+    def origin(self):
+        """The Origin header (str), None where there was none."""
+        return self.header(self.origin_header).decode("latin-1") if self.origin_header.at else None
+
+    cdef bytes header(self, hw_span value):
+        return self.head[value.at:value.at + value.size]
 
     def header_lines(self):
         """The headers in their order, as (name, value) pairs of bytes."""
@@ -147,13 +163,11 @@ cdef class RequestParser:
             raise BadRequest(status, hw_head_error_text(error).decode())
         request = Request.__new__(Request)
         request.head = data[:size]
-        request.method = span_bytes(data, head.method).decode("ascii")
+        request.method = intern(span_bytes(data, head.method).decode("ascii"))
         request.target = span_bytes(data, head.target).decode("ascii")
-        host, request.path, request.query = split_target(request.method, request.target)
+        request.target_host, request.path, request.query = split_target(request.method, request.target)
         request.minor_version = min(head.minor, 1)
         self.interpret(request, data, &head)
-        if host is not None:
-            request.host = host     # it wins over the header (RFC 9112, section 3.2.2)
         return request
 
     cdef int make_room(self, size_t capacity) except -1:
@@ -175,9 +189,9 @@ cdef class RequestParser:
         for i in range(head.count):
             name = head.headers[i].name
             if is_name(data, name, b"host", 4):
-                once(request.host, "Host")
-                request.host = span_bytes(data, head.headers[i].value).decode("latin-1")
-                if not HOST(request.host):
+                once(request.host_header.at, "Host")
+                request.host_header = head.headers[i].value
+                if not HOST(span_bytes(data, request.host_header).decode("latin-1")):
                     raise BadRequest(400, "the Host header is not a host and a port")
             elif is_name(data, name, b"connection", 10):
                 for value in tokens(span_bytes(data, head.headers[i].value)):
@@ -187,21 +201,21 @@ cdef class RequestParser:
             elif is_name(data, name, b"upgrade", 7):
                 request.wants_websocket |= b"websocket" in tokens(span_bytes(data, head.headers[i].value))
             elif is_name(data, name, b"content-length", 14):
-                once(length, "Content-Length")
+                once(length is not None, "Content-Length")
                 length = span_bytes(data, head.headers[i].value)
                 request.content_length = parse_length(length)
             elif is_name(data, name, b"transfer-encoding", 17):
-                once(coding, "Transfer-Encoding")
+                once(coding is not None, "Transfer-Encoding")
                 coding = span_bytes(data, head.headers[i].value).lower()
             elif is_name(data, name, b"origin", 6):
-                once(request.origin, "Origin")
-                request.origin = span_bytes(data, head.headers[i].value).decode("latin-1")
+                once(request.origin_header.at, "Origin")
+                request.origin_header = head.headers[i].value
             elif is_name(data, name, b"sec-websocket-key", 17):
-                once(request.websocket_key, "Sec-WebSocket-Key")
-                request.websocket_key = span_bytes(data, head.headers[i].value)
+                once(request.websocket_key.at, "Sec-WebSocket-Key")
+                request.websocket_key = head.headers[i].value
             elif is_name(data, name, b"sec-websocket-version", 21):
-                once(request.websocket_version, "Sec-WebSocket-Version")
-                request.websocket_version = span_bytes(data, head.headers[i].value)
+                once(request.websocket_version.at, "Sec-WebSocket-Version")
+                request.websocket_version = head.headers[i].value
             elif is_name(data, name, b"sec-websocket-protocol", 22):
                 request.subprotocols = joined(request.subprotocols, span_bytes(data, head.headers[i].value))
             elif is_name(data, name, b"sec-websocket-extensions", 24):
@@ -210,7 +224,7 @@ cdef class RequestParser:
                 if span_bytes(data, head.headers[i].value).lower() != b"100-continue":
                     raise BadRequest(417, "the only expectation that can be met is 100-continue")
                 request.expects_continue = request.minor_version == 1
-        if request.host is None and request.minor_version == 1:
+        if not request.host_header.at and request.minor_version == 1:
             raise BadRequest(400, "an HTTP/1.1 request needs a Host header")
         if coding is not None:
             if length is not None:
@@ -232,8 +246,8 @@ cdef class RequestParser:
         return (self.parse(&data[0], end), end) if end else None
 
 
-cdef int once(object seen, str name) except -1:
-    if seen is not None:
+cdef int once(bint seen, str name) except -1:
+    if seen:
         raise BadRequest(400, f"more than one {name} header")
     return 0
 

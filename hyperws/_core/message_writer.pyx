@@ -104,7 +104,7 @@ cdef class MessageWriter(Writer):
 
     cdef object write_shared(self, object message, object compress, object id):
         """The frames of what `checked_message` has returned."""
-        cdef Buffer out = Buffer(NULL, 0, 0, 0)
+        cdef Buffer out = Buffer(NULL)
         try:
             self.append(&out, message, compress)
             return buffer_start(&out)[:buffer_size(&out)]

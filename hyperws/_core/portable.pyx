@@ -109,10 +109,10 @@ cdef class Portable(Driver):
                     await asyncio.sleep(ACCEPT_PAUSE)
 
     def take(self, socket, address):
-        host, _ = describe_peer(address)
+        counted, _, _ = describe_peer(address)
         socket.setblocking(False)
-        if self.admission.admits(host):
-            task = self.loop.create_task(self.connect(socket, Protocol(self, host)))
+        if self.admission.admits(counted):
+            task = self.loop.create_task(self.connect(socket, Protocol(self, counted)))
             self.starting.add(task)
             task.add_done_callback(self.has_started)
             return
@@ -237,19 +237,19 @@ class Protocol(asyncio.Protocol):
     def connection_made(self, transport):
         cdef Portable driver = self.driver
         cdef Connection connection
-        host, client = describe_peer(transport.get_extra_info("peername"))
+        counted, host, port = describe_peer(transport.get_extra_info("peername"))
         self.transport = transport
         if self.starting is None:
             transport.abort()       # it was given up
             return
         self.end_start()
-        if not driver.nodelay and ":" in client:
+        if not driver.nodelay and port >= 0:
             # asyncio switches it on for every transport
             transport.get_extra_info("socket").setsockopt(
                 sockets_module.IPPROTO_TCP, sockets_module.TCP_NODELAY, 0
             )
         driver.now = driver.loop.time()
-        connection = Connection(driver, client, host)
+        connection = Connection(driver, host, port, counted)
         connection.transport = transport
         connection.use(HttpSession(connection, driver.parser))
         transport.set_write_buffer_limits(high=WRITE_SIZE)

@@ -168,12 +168,12 @@ cdef class Reactor(Driver):
                 elif fd in (-ECONNABORTED, -EINTR):
                     continue
                 return i
-            host, client = peer_of(&address)
-            if not self.admission.admits(host):
+            counted, host, port = peer_of(&address)
+            if not self.admission.admits(counted):
                 hw_send(fd, <const uint8_t *> NO_ROOM, len(NO_ROOM))
                 close(fd)
                 continue
-            connection = Connection(self, client, host)
+            connection = Connection(self, host, port, counted)
             connection.fd = fd
             connection.use(HttpSession(connection, self.parser))
             self.add(connection)
@@ -244,7 +244,7 @@ cdef class Reactor(Driver):
 
 
 cdef tuple peer_of(const sockaddr_storage *address):
-    """(host, client) of an accepted socket's peer."""
+    """What `describe_peer` tells of an accepted socket's peer."""
     cdef char text[64]
     cdef const sockaddr_in *four = <const sockaddr_in *> address
     cdef const sockaddr_in6 *six = <const sockaddr_in6 *> address

@@ -77,7 +77,7 @@ cdef class RequestReader(Session):
 
     cdef int take_pending(self) except -1:
         cdef Buffer data = self.pending
-        self.pending = Buffer(NULL, 0, 0, 0)
+        self.pending = Buffer(NULL)
         try:
             buffer_consume(&data, self.consume(buffer_start(&data), buffer_size(&data)))
         finally:

@@ -1,9 +1,10 @@
 """WebSocket frames to messages (RFC 6455, section 5), without I/O: bytes in, events out."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 
 from hyperws._core.buffer cimport Buffer
 from hyperws._core.deflate cimport Inflater
+from hyperws._core.flag cimport flag
 
 cdef extern from "frame.h":
     enum:
@@ -39,20 +40,20 @@ cdef enum Event:
 
 cdef class FrameReader:
     cdef size_t max_message_size, max_message_frames
-    cdef bint masked               # frames must be masked: they come from a client
     cdef Inflater inflater         # None where permessage-deflate was not negotiated
     cdef object message
-    cdef int close_code
     cdef str close_reason
-    cdef bint ended                # after CLOSE or FAILED nothing more is read
+    cdef uint16_t close_code
+    cdef flag masked               # frames must be masked: they come from a client
+    cdef flag ended                # after CLOSE or FAILED nothing more is read
+    cdef flag in_payload
+    cdef flag compressed           # whether the message that has begun is
+    cdef uint8_t opcode            # of that message, HW_CONTINUATION where there is none
+    cdef hw_utf8 text              # the state behind what was checked of it
     cdef hw_frame frame            # the frame whose payload is coming
-    cdef bint in_payload
     cdef uint64_t received         # bytes of its payload so far
-    cdef uint8_t opcode            # of the message that has begun, HW_CONTINUATION where there is none
-    cdef bint compressed           # whether that message is
     cdef size_t frames             # of that message, before this one
     cdef size_t size               # bytes of those frames
-    cdef hw_utf8 text              # the state behind what was checked of it
     cdef Buffer payload            # of that message so far, inflated
     cdef Buffer deflated           # what came behind that and is not inflated yet
     cdef Buffer partial            # a header that is not complete, or a control frame's payload

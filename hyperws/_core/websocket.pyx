@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from hyperws._core.buffer cimport (
-    Buffer, buffer_append, buffer_free, buffer_reserve, buffer_size, buffer_start,
+    Buffer, buffer_append, buffer_extend, buffer_free, buffer_reserve, buffer_size, buffer_start,
 )
 from hyperws._core.deflate cimport Inflater
 
@@ -24,6 +24,7 @@ hw_mask_init()
 
 
 @cython.final
+@cython.no_gc       # nothing that it holds refers to it
 cdef class FrameReader:
     """Turns the bytes of a peer into messages and control events."""
 
@@ -264,7 +265,7 @@ cdef int append_frame(
     header = hw_frame_encode(to, &frame)
     if size:
         memcpy(to + header, payload, size)
-    out.end += header + size
+    buffer_extend(out, header + size)
     return 0
 
 

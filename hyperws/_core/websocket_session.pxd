@@ -1,6 +1,6 @@
 """A WebSocket on a connection: messages to the handler, pings, and the closing handshake."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from hyperws._core.connection cimport Session
 from hyperws._core.inbox cimport Inbox
@@ -16,15 +16,15 @@ cdef enum State:
 
 cdef class WebSocketSession(Session):
     cdef FrameReader reader
-    cdef State state
     cdef readonly Inbox inbox          # of a coroutine handler, or None
     cdef object callback, context      # or `callback(context, message)`
+    cdef State state
     cdef readonly int close_code       # 0 until closed
     cdef readonly str close_reason
     cdef double closing_since
     cdef double pinged_at              # 0 while no sign of life is due
     cdef double ping_sent_at
-    cdef uint64_t pings, pongs         # the number of the last ping sent and of the last answered
+    cdef uint32_t pings, pongs         # the number of the last ping sent and of the last answered
     cdef readonly double latency       # seconds, of the last ping that was answered; negative before
     cdef Waiters pong_waiters
     cdef bytes late_pong               # to be sent once the peer takes bytes again, or None
@@ -45,4 +45,4 @@ cdef class WebSocketSession(Session):
 
 cdef class Pong(SharedOperation):
     cdef WebSocketSession session
-    cdef uint64_t number
+    cdef uint32_t number

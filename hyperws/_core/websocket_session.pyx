@@ -3,7 +3,7 @@ from asyncio import CancelledError
 from hyperws.errors import ConnectionClosed, UsageError
 
 cimport cython
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from hyperws._core.bounds cimport Bounds
 from hyperws._core.connection cimport Connection, Session
@@ -276,7 +276,7 @@ cdef class WebSocketSession(Session):
         """The answer to a ping, and to those before it (RFC 6455, section 5.5.3)."""
         cdef uint64_t number = int(payload) if payload.isdigit() and len(payload) < 19 else 0
         if self.pongs < number <= self.pings:
-            self.pongs = number
+            self.pongs = <uint32_t> number
             if number == self.pings or self.latency < 0:
                 self.latency = self.connection.driver.loop.time() - self.ping_sent_at
             if self.pong_waiters is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperws._core.admission import describe_peer
+from hyperws._core.admission import describe_peer, peer_name
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,8 @@ from hyperws._core.admission import describe_peer
     ],
 )
 def test_names(address, name):
-    assert describe_peer(address)[1] == name
+    _, host, port = describe_peer(address)
+    assert peer_name(host, port) == name
 
 
 @pytest.mark.parametrize(
