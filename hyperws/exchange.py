@@ -5,36 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hyperws import jsons
-from hyperws._core.http import Request
-from hyperws._core.http_session import HttpSession
 from hyperws.cookies import SameSite, write_cookie
 from hyperws.errors import ConnectionClosed, UsageError
 from hyperws.files import File, content_type_of, describe_file
 from hyperws.incoming import Incoming
 from hyperws.response import WITHOUT_BODY, Response
 
-if TYPE_CHECKING:
-    from hyperws.server import Server
-
 
 class Exchange(Incoming):
     """One HTTP request and its response; or one handshake, and the WebSocket that it has become."""
 
-    __slots__ = (
-        "_complete",
-        "_head_sent",
-        "_in_middleware",
-        "_kept",
-        "_response",
-        "aborted",
-        "began",
-        "is_event_stream",
-        "keep_alive",
-        "subprotocol",
-    )
+    __slots__ = ()
 
     keep_alive: bool
     """Whether the connection stays open after the response, once its head has gone out."""
@@ -45,14 +29,6 @@ class Exchange(Incoming):
     subprotocol: str | None
     """The WebSocket subprotocol that was agreed on, None where there is none. `pre_ws_upgrade` may choose
     another of those that `request.subprotocols` offers."""
-
-    def __init__(self, server: Server, http: HttpSession, request: Request, params: dict[str, str]) -> None:
-        super().__init__(server, http, request, params)
-        self._response: Response | None = None
-        self._kept: tuple[dict[str, str], list[str]] | None = None
-        self._head_sent = self._complete = self._in_middleware = False
-        self.aborted = self.is_event_stream = self.keep_alive = False
-        self.subprotocol = None
 
     @property
     def response(self) -> Response:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import unquote
 
 from hyperws import jsons
 from hyperws._core.context import BaseContext
-from hyperws._core.http import Request
-from hyperws._core.http_session import HttpSession
 from hyperws.cookies import parse_cookies
 from hyperws.errors import UsageError
 from hyperws.forms import Form, Values, parse_form, parse_query
 from hyperws.headers import Headers
-
-if TYPE_CHECKING:
-    from hyperws.server import Server
 
 T = TypeVar("T")
 
@@ -24,20 +19,14 @@ T = TypeVar("T")
 class Incoming(BaseContext):
     """One HTTP request, or the handshake of a WebSocket."""
 
-    __slots__ = ("_body", "_forwarded", "_headers", "_state", "params", "server")
+    __slots__ = ()
 
-    server: Server
-    params: dict[str, str]
-    """What stands for the names of the route's pattern."""
-
-    def __init__(self, server: Server, http: HttpSession, request: Request, params: dict[str, str]) -> None:
-        super().__init__(request, http, server.topics)
-        self.server = server
-        self.params = params
-        self._body = request.body
-        self._headers: Headers | None = None
-        self._state: dict[str, Any] | None = None
-        self._forwarded: tuple[str, str, str | None] | None = None
+    @property
+    def params(self) -> dict[str, str]:
+        """What stands for the names of the route's pattern."""
+        if self._params is None:
+            self._params = {}
+        return self._params
 
     @property
     def method(self) -> str:
@@ -90,6 +79,8 @@ class Incoming(BaseContext):
     @property
     def _origin(self) -> tuple[str, str, str | None]:
         """(client, scheme, host), as the connection or a trusted proxy has them."""
+        if self.server.proxies is None:
+            return self.server.seen_by_client(self)     # as quick as keeping it
         if self._forwarded is None:
             self._forwarded = self.server.seen_by_client(self)
         return self._forwarded

@@ -10,11 +10,33 @@ from hyperws._core.message_writer import _Message
 from hyperws._core.topics import Subscription, Topics
 from hyperws._core.waiter import Operation
 from hyperws._core.websocket_session import WebSocketSession
+from hyperws.headers import Headers
+from hyperws.response import Response
+from hyperws.server import Server
 
 @disjoint_base
 class BaseContext:
     over: bool
-    def __init__(self, request: Request, http: HttpSession, topics: Topics) -> None: ...
+    aborted: bool
+    is_event_stream: bool
+    keep_alive: bool
+    began: float
+    subprotocol: str | None
+    _params: dict[str, str] | None
+    _body: bytes | None
+    _headers: Headers | None
+    _state: dict[str, Any] | None
+    _forwarded: tuple[str, str, str | None] | None
+    _response: Response | None
+    _kept: tuple[dict[str, str], list[str]] | None
+    _head_sent: bool
+    _complete: bool
+    _in_middleware: bool
+    def __init__(
+        self, server: Server, http: HttpSession, request: Request, params: dict[str, str]
+    ) -> None: ...
+    @property
+    def server(self) -> Server: ...
     def attach_websocket(self, websocket: WebSocketSession) -> None: ...
     @property
     def request(self) -> Request: ...

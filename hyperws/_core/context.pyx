@@ -13,11 +13,14 @@ from hyperws._core.websocket_session cimport OPEN, WebSocketSession
 
 
 cdef class BaseContext:
-    def __init__(self, Request request not None, HttpSession http not None, Topics topics not None):
-        self.request = request
+    def __init__(self, server, HttpSession http not None, Request request not None, dict params):
+        self.server = server
+        self.topics = server.topics
         self.http = http
         self.connection = http.connection
-        self.topics = topics
+        self.request = request
+        self._body = request.body
+        self._params = params or None
 
     def attach_websocket(self, WebSocketSession websocket not None):
         self.websocket = websocket
