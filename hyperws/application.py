@@ -7,6 +7,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,19 @@ logger = logging.getLogger("hyperws")
 FAILED = "The server failed to answer."
 EXPECTED = (BadRequest, ConnectionClosed, asyncio.CancelledError)
 """What may end a handler without being a fault of it."""
+
+
+class HandlerEnd:
+    """Called when the task of a handler has ended. There is one for each WebSocket, so it is small."""
+
+    __slots__ = ("application", "context")
+
+    def __init__(self, application: Application, context: Context) -> None:
+        self.application = application
+        self.context = context
+
+    def __call__(self, task: asyncio.Task[None]) -> None:
+        self.application.ended(self.context, task)
 
 
 class Application:
@@ -134,9 +148,15 @@ class Application:
         """Run a coroutine as the task of a request or WebSocket."""
         if self.hooks.error:
             coroutine = self.with_error_handler(context, coroutine)
-        session = context.websocket or context.http
-        session.task = self.loop.create_task(coroutine)
-        session.task.add_done_callback(partial(self.ended, context))
+        end = HandlerEnd(self, context)
+        if context.websocket is not None:
+            variables = copy_context()      # one for both, where asyncio would make two
+            context.websocket.task = task = self.loop.create_task(coroutine, context=variables)
+            task.add_done_callback(end, context=variables)
+        else:
+            # the next request may follow from its end, and must not see the variables of this one
+            context.http.task = task = self.loop.create_task(coroutine)
+            task.add_done_callback(end)
 
     async def with_error_handler(self, context: Context, coroutine: Coroutine[Any, Any, None]) -> None:
         try:

@@ -6,7 +6,7 @@ from hyperws._core.waiter cimport Operation, Waiter
 
 cdef class Inbox:
     cdef Connection connection    # reading pauses while too much is queued
-    cdef list messages
+    cdef list messages            # None while there are none
     cdef Py_ssize_t head          # index of the first message that was not taken
     cdef size_t weight            # what the queued messages cost, in bytes
     cdef bint full

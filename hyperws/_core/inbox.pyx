@@ -23,10 +23,12 @@ cdef inline size_t weigh(object message) noexcept:
 cdef class Inbox:
     def __cinit__(self, Connection connection):
         self.connection = connection
-        self.messages = []
 
     cdef int put(self, object message) except -1:
-        self.messages.append(message)
+        if self.messages is None:
+            self.messages = [message]
+        else:
+            self.messages.append(message)
         self.weight += weigh(message)
         if self.weight > self.connection.driver.bounds.receive_queue and not self.full:
             self.full = True
@@ -38,7 +40,7 @@ cdef class Inbox:
         self.messages[self.head] = None
         self.head += 1
         if self.head == len(self.messages):
-            self.messages.clear()
+            self.messages = None    # an idle WebSocket is to take little memory
             self.head = 0
         elif self.head >= 256 and 2 * self.head >= len(self.messages):
             del self.messages[:self.head]       # a queue that is never empty must not grow for ever
@@ -53,7 +55,7 @@ cdef class Inbox:
     cdef int wake_in_place(self) except -1:
         """Let the waiting task go on if there is something for it."""
         cdef Waiter waiter = self.waiter    # kept alive: the task that goes on drops it
-        if waiter is not None and (self.messages or self.closed is not None):
+        if waiter is not None and (self.messages is not None or self.closed is not None):
             waiter.wake_in_place(self.connection.driver.resumed)
         return 0
 
@@ -98,7 +100,7 @@ cdef class Receive(Operation):
             raise UsageError("this receive() was awaited already: call receive() again for the next message")
         if self.waiter is not None:
             self.abandon()
-        if inbox.messages:
+        if inbox.messages is not None:
             self.finished = True
             self.promised = False
             return inbox.take()
