@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperws._core.http import Request
 from hyperws._core.http_session import HttpSession
+from hyperws._core.waiter import Driven
 from hyperws._core.websocket_session import WebSocketSession
 from hyperws.access_log import log_bad_request, log_request, log_websocket
 from hyperws.compression import Agreement
@@ -151,7 +152,9 @@ class Application:
         end = HandlerEnd(self, context)
         if context.websocket is not None:
             variables = copy_context()      # one for both, where asyncio would make two
-            context.websocket.task = task = self.loop.create_task(coroutine, context=variables)
+            driven = Driven(coroutine)
+            driven.task = task = self.loop.create_task(driven, context=variables)
+            context.websocket.task = task
             task.add_done_callback(end, context=variables)
         else:
             # the next request may follow from its end, and must not see the variables of this one

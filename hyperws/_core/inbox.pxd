@@ -14,6 +14,7 @@ cdef class Inbox:
     cdef object closed            # the error to raise once the messages are taken, or None
     cdef bint failed              # iterating raises it too, as what came is not all
     cdef Waiter waiter            # of the task that is in receive(), or None
+    cdef Waiter spare             # the last one, for the next time
 
     cdef int put(self, object message) except -1
     cdef object take(self)

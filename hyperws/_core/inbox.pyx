@@ -113,7 +113,11 @@ cdef class Receive(Operation):
                 "another task waits in receive() on this connection: "
                 "let one task receive and pass messages on"
             )
-        self.waiter = inbox.waiter = Waiter(inbox.connection.driver.loop)
+        if inbox.waiter is None and inbox.spare is not None:
+            self.waiter = inbox.waiter = inbox.spare
+            inbox.spare.reuse()
+        else:
+            self.waiter = inbox.waiter = inbox.spare = Waiter(inbox.connection.driver.loop)
         return self.waiter
 
     cdef int abandon(self) except -1:

@@ -1,13 +1,42 @@
 """What a task waits on, and the awaitables that methods such as `receive()` return."""
 
+from cpython.object cimport PyObject
+
+from hyperws._core.flag cimport flag
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+
 
 cdef class Waiter:
-    cdef public bint _asyncio_future_blocking
     cdef object loop, callback, context, cancel_message
-    cdef bint woken, cancelled
+    cdef Driven driven          # whose task waits on this, or None
+    cdef public bint _asyncio_future_blocking
+    cdef flag woken, cancelled
+    cdef flag cancel_asked      # while the driver lets the coroutine go on
 
+    cdef int reuse(self) except -1
     cdef int wake(self) except -1
     cdef int wake_in_place(self, object resumed) except -1
+
+
+cdef enum Outcome:
+    NOTHING, YIELDED, RETURNED, RAISED
+
+
+cdef class Driven:
+    cdef object coroutine
+    cdef public object task
+    cdef object outcome         # what the coroutine yielded, returned or raised, unknown to the task yet
+    cdef Outcome kind
+    cdef bint is_running        # by the driver, and not by the task
+
+    cdef int go_on(self, Waiter waiter, object resumed) except -1
+    cdef int note(self, object awaited) except -1
+    cdef PySendResult take_outcome(self, PyObject **result) except PYGEN_ERROR
 
 
 cdef class Waiters:

@@ -3,9 +3,14 @@
 asyncio's Task takes any object that has `_asyncio_future_blocking`, `add_done_callback`, `result` and
 `cancel` for a future. A Waiter has just these, so that the driver can call the task's wake-up itself,
 in the task's own context, instead of sending it once more through the event loop.
+
+The task of a handler has a Driven for its coroutine. There the driver lets the coroutine itself go on, and
+the task need not know, as long as the coroutine comes to wait on the same Waiter again: `receive()` has one
+for all messages.
 """
 
 from asyncio import CancelledError
+from asyncio.tasks import _enter_task as enter_task, _leave_task as leave_task
 
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject
@@ -13,12 +18,10 @@ from cpython.object cimport PyObject, PyTypeObject
 cdef extern from "Python.h":
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
-    ctypedef enum PySendResult:
-        PYGEN_RETURN
-        PYGEN_ERROR
-        PYGEN_NEXT
     ctypedef PySendResult (*sendfunc)(object, object, PyObject **)
+    PySendResult PyIter_Send(object, object, PyObject **) except PYGEN_ERROR
     void Py_INCREF(object)
+    void Py_DECREF(object)
 
 cdef extern from *:
     """
@@ -38,6 +41,13 @@ cdef class Waiter:
     def __cinit__(self, loop):
         self.loop = loop
         self._asyncio_future_blocking = True
+
+    cdef int reuse(self) except -1:
+        """Be waited on once more."""
+        self._asyncio_future_blocking = True
+        self.driven = None      # until the one that waits is known
+        self.woken = self.cancelled = False
+        return 0
 
     cdef int wake(self) except -1:
         """Let the task go on in the loop's next turn: right wherever a task may be running."""
@@ -60,7 +70,10 @@ cdef class Waiter:
             return self.wake()
         self.woken = True
         try:
-            self.callback(resumed)
+            if self.driven is not None:
+                self.driven.go_on(self, resumed)
+            else:
+                self.callback(resumed)
         finally:
             PyContext_Exit(self.context)
         return 0
@@ -77,6 +90,10 @@ cdef class Waiter:
             self.loop.call_soon(callback, self, context=context)
 
     def cancel(self, msg=None):
+        if self.driven is not None and self.driven.is_running:
+            self.cancel_asked = True
+            self.cancel_message = msg
+            return True
         if self.woken:
             return False
         self.cancelled = True
@@ -87,6 +104,111 @@ cdef class Waiter:
     def result(self):
         if self.cancelled:
             raise CancelledError() if self.cancel_message is None else CancelledError(self.cancel_message)
+
+
+@cython.final
+cdef class Driven:
+    """The coroutine of a handler as its task has it: the driver may let it go on without the task."""
+
+    def __cinit__(self, coroutine):
+        self.coroutine = coroutine
+
+    cdef int go_on(self, Waiter waiter, object resumed) except -1:
+        """Run the coroutine, which has waited on `waiter`, until it waits again.
+
+        Where that is for something else, or where it has ended, its task is told.
+        """
+        cdef PyObject *result = NULL
+        cdef PySendResult kind
+        self.is_running = True
+        enter_task(waiter.loop, self.task)
+        try:
+            kind = PyIter_Send(self.coroutine, None, &result)
+            self.outcome = <object> result
+            Py_DECREF(self.outcome)
+            self.kind = YIELDED if kind == PYGEN_NEXT else RETURNED
+        except BaseException as error:
+            self.outcome = error
+            self.kind = RAISED
+        finally:
+            leave_task(waiter.loop, self.task)
+            self.is_running = False
+        cancel_asked, waiter.cancel_asked = waiter.cancel_asked, False
+        if self.kind == YIELDED and self.outcome is waiter:
+            self.kind = NOTHING
+            self.outcome = None
+            waiter.driven = self
+            if cancel_asked:
+                waiter.cancel(waiter.cancel_message)
+        elif self.kind == YIELDED:
+            waiter.callback(resumed)
+            if cancel_asked:
+                self.task.cancel(waiter.cancel_message)
+                self.task.uncancel()    # it was counted already
+        elif self.kind == RETURNED and cancel_asked:
+            waiter.cancelled = True
+            waiter.callback(waiter)
+        else:
+            waiter.callback(resumed)
+        return 0
+
+    cdef PySendResult take_outcome(self, PyObject **result) except PYGEN_ERROR:
+        """What the task is to be told."""
+        kind, outcome, self.kind, self.outcome = self.kind, self.outcome, NOTHING, None
+        if kind == RAISED:
+            raise outcome
+        Py_INCREF(outcome)
+        result[0] = <PyObject *> outcome
+        return PYGEN_NEXT if kind == YIELDED else PYGEN_RETURN
+
+    cdef int note(self, object awaited) except -1:
+        """The task is going to wait on this."""
+        if type(awaited) is Waiter:
+            (<Waiter> awaited).driven = self
+        return 0
+
+    # what a Task asks of a coroutine
+
+    def send(self, value):
+        cdef PyObject *result = NULL
+        kind = send_driven(self, value, &result)
+        returned = <object> result
+        Py_DECREF(returned)
+        if kind == PYGEN_RETURN:
+            raise StopIteration(returned)
+        return returned
+
+    def throw(self, kind, value=None, traceback=None):
+        error = kind if value is None else value
+        if self.kind == RETURNED:       # it was cancelled too late for the coroutine to hear of it
+            self.kind = NOTHING
+            raise error
+        awaited = self.coroutine.throw(error)
+        self.note(awaited)
+        return awaited
+
+    def close(self):
+        self.coroutine.close()
+
+    def __await__(self):
+        return self
+
+    def __getattr__(self, name):
+        return getattr(self.coroutine, name)
+
+
+cdef PySendResult send_driven(object driven, object value, PyObject **result) except PYGEN_ERROR:
+    cdef Driven self = driven
+    cdef PySendResult kind
+    if self.kind != NOTHING:
+        return self.take_outcome(result)
+    kind = PyIter_Send(self.coroutine, value, result)
+    if kind == PYGEN_NEXT:
+        self.note(<object> result[0])
+    return kind
+
+
+hw_set_send(<PyTypeObject *> Driven, <sendfunc> send_driven)
 
 
 @cython.final
