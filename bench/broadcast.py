@@ -8,7 +8,7 @@ A delivery is one message that one subscriber gets. In a burst, messages are pub
 import argparse
 from functools import partial
 
-from comparison import add_arguments, compare, peers_in, run_load, whole_numbers
+from comparison import add_arguments, compare, measure_load, peers_in, whole_numbers
 
 PEERS = peers_in("broadcast")
 REFERENCES = {
@@ -26,7 +26,7 @@ def main() -> None:
     add_arguments(parser, PEERS)
     arguments = parser.parse_args()
     measure = partial(
-        run_load, "broadcast_load.c", connections=arguments.connections, seconds=arguments.seconds
+        measure_load, "broadcast_load.c", connections=arguments.connections, seconds=arguments.seconds
     )
     loads = {
         f"{arguments.connections} subscribers, bursts of {burst}": partial(measure, burst=burst)

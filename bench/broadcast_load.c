@@ -8,8 +8,8 @@
  *
  * Stdout: "start" and "stop" when the measured window opens and closes, then one JSON line. `messages` counts what
  * subscribers got; the skew of a message is the time from the first subscriber that has it to the last, as the load
- * reads them. With --server-pid the CPU time of that process is read when the window opens and closes. What is not the
- * message that comes next ends the program with a sentence, and so does a connection that is lost. */
+ * reads them. With --server-pid P[,Q...] the CPU time of those processes is read when the window opens and closes; after
+ * it has closed, the connections are held until stdin ends. What is not the message that comes next ends the program with a sentence, and so does a connection that is lost. */
 #define _GNU_SOURCE
 #include "websockets.h"
 
@@ -116,11 +116,10 @@ static void open_further(struct client *c)
         open_next();
 }
 
-/* This never sleeps: waking it would be charged to the server, and to a slow one more often than to a fast one. */
 static uint64_t serve_batch(void)
 {
     struct epoll_event events[EVENTS];
-    int count = epoll_wait(epoll, events, EVENTS, 0);
+    int count = look_for_events(events);
     for (int i = 0; i < count; i++) {
         struct client *c = events[i].data.ptr;
         (c->ws.open ? read_messages : open_further)(c);
@@ -138,6 +137,7 @@ static void run(void)
         serve_batch();
     struct reading start = open_window(serve_batch, options.warmup);
     close_window(serve_batch, options.seconds, start, "skew");
+    hold();
     puts("}");
 }
 
@@ -149,7 +149,7 @@ static void read_options(int argc, char **argv)
         {"burst", .whole = &options.burst, .least = 1, .most = BURST_MAX},
         {"warmup", .fraction = &options.warmup, .most = WINDOW_MAX},
         {"seconds", .fraction = &options.seconds, .least = 0.01, .most = WINDOW_MAX},
-        {"server-pid", .whole = &server_pid, .least = 1, .most = INT32_MAX},
+        {"server-pid", .text = &server_pids},
         {NULL},
     };
     parse_options(argc, argv, table);

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from comparison import Figures, markdown, present
 from processes import CORES, Process, free_port, running, spawn
 
 from hyperws import Compression, Limits, Server
@@ -99,7 +100,7 @@ class Client:
         return len(header + self.socket.recv(size, socket.MSG_WAITALL))
 
 
-def measure(name: str, connections: int, messages: int) -> str:
+def measure(name: str, connections: int, messages: int) -> Figures:
     port = free_port()
     with running(spawn(CORES[0], [sys.executable, __file__, "serve", name, str(port)])) as server:
         assert server.stdout
@@ -114,19 +115,30 @@ def measure(name: str, connections: int, messages: int) -> str:
         cpu = process.cpu_seconds() - cpu
         grown = process.megabytes("VmRSS") - idle
     count = connections * messages
-    return f"| {name} | {grown * 1e3 / connections:.1f} | {cpu * 1e6 / count:.0f} | {size / count:.0f} |"
+    return {
+        "connection_kb": grown * 1e3 / connections,
+        "server_cpu_us": cpu * 1e6 / count,
+        "bytes_sent": size / count,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=20)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
-    print(f"{options.connections} connections, {options.messages} messages each of about 480 bytes\n")
-    print("| compression | KB of memory a connection | server CPU µs a message | bytes sent a message |")
-    print("| --- | --- | --- | --- |")
+    measured = {}
     for name in SETTINGS:
-        print(measure(name, options.connections, options.messages), flush=True)
+        measured[name] = measure(name, options.connections, options.messages)
+        print(f"{name}: {measured[name]['server_cpu_us']:.0f} µs a message", file=sys.stderr)
+    header = ["compression", "KB of memory a connection", "server CPU µs a message", "bytes sent a message"]
+    rows = [
+        [name, *(f"{value:.{digits}f}" for value, digits in zip(figures.values(), (1, 0, 0), strict=True))]
+        for name, figures in measured.items()
+    ]
+    title = f"{options.connections} connections, {options.messages} JSON messages each of about 480 bytes"
+    present(options.json, measured, {title: markdown(header, rows)})
 
 
 if __name__ == "__main__":

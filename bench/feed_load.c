@@ -285,7 +285,7 @@ static void read_options(int argc, char **argv)
         {"warmup", .fraction = &options.warmup, .most = WINDOW_MAX},
         {"seconds", .fraction = &options.seconds, .least = 0.01, .most = WINDOW_MAX},
         {"interval", .fraction = &options.interval, .most = 60000},
-        {"server-pid", .whole = &server_pid, .least = 1, .most = INT32_MAX},
+        {"server-pid", .text = &server_pids},
         {NULL},
     };
     parse_options(argc, argv, table);

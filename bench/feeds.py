@@ -17,7 +17,7 @@ from urllib.request import urlopen
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison import Figures, derive, keep, markdown, middle, remarks
+from comparison import Figures, derive, markdown, middle, present, remarks
 from native import HERE, build
 from processes import CORES, Process, free_port, running, spawn, take_last_core
 
@@ -78,7 +78,7 @@ def measure(way: str, connections: int, seconds: float, rate: float, interval: f
     figures = run_feed(load_command, rate=rate, pollers=connections if way == "longpoll" else 0)
     if not figures["events"]:
         raise SystemExit(f"{WAYS[way]}: nothing came within the window")
-    return derive(figures, figures["messages"], figures["idle_mb"]) | {
+    return derive(figures, figures["messages"]) | {
         "events_per_second": figures["events"] / figures["seconds"],
         "event_cpu_us": figures["server_cpu_seconds"] / figures["events"] * 1e6,
         "received_per_answer": figures["received"] / figures["messages"],
@@ -122,7 +122,7 @@ def saturation_table(results: Rounds) -> str:
             f"{middle(rounds, 'per_cpu_second'):,.0f}",
             f"{middle(rounds, 'server_cpu_us'):.2f}",
             f"{middle(rounds, 'received_per_answer'):.0f}",
-            f"{middle(rounds, 'resident_mb'):.1f}",
+            f"{middle(rounds, 'idle_mb'):.1f}",
             f"{middle(rounds, 'peak_mb'):.1f}",
             f"{middle(rounds, 'server_busy'):.0%}",
             f"{middle(rounds, 'load_busy'):.0%}",
@@ -171,9 +171,11 @@ def main() -> None:
     take_last_core()
     most, modest = measure_rounds(arguments)
     clients = f"{arguments.connections} clients"
-    print(f"\n{clients}, as fast as the server goes\n\n{saturation_table(most)}")
-    print(f"\n{clients}, {arguments.rate:g} messages a second\n\n{modest_table(modest)}")
-    keep(arguments.json, {"saturation": most, "modest": modest})
+    tables = {
+        f"{clients}, as fast as the server goes": saturation_table(most),
+        f"{clients}, {arguments.rate:g} messages a second": modest_table(modest),
+    }
+    present(arguments.json, {"saturation": most, "modest": modest}, tables)
 
 
 if __name__ == "__main__":

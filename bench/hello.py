@@ -52,7 +52,8 @@ def measure(peer: Peer, connections: int, seconds: int) -> Figures:
     if not figures["requests"]:
         raise RuntimeError(f"{peer.name}: no request was answered within the window")
     figures |= {"server_cpu_seconds": server_cpu, "load_cpu_seconds": load_cpu}
-    return derive(figures, figures["requests"], peer.resident_megabytes())
+    figures["resident_mb"] = peer.resident_megabytes()
+    return derive(figures, figures["requests"])
 
 
 def main() -> None:

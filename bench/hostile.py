@@ -25,7 +25,7 @@ from threading import Thread
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison import keep
+from comparison import present
 from processes import CORES, Process, free_port, running, spawn
 
 from hyperws import Context, Limits, Server
@@ -299,8 +299,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, hard), hard))     # the children's too
     measured = {name: {driver: measure(name, driver) for driver in options.drivers} for name in options.loads}
-    print(markdown_table(measured))
-    keep(options.json, measured)
+    present(options.json, measured, {"Peers that mean harm": markdown_table(measured)})
 
 
 if __name__ == "__main__":

@@ -4,12 +4,18 @@
  * one goes out for each one that comes back, and all replies found by one read are answered with one send. After
  * --warmup W seconds the figures of --seconds T seconds are taken.
  *
- * Churn: --churn M connections in all, N at a time: connect, one message, its echo, disconnect; --reset-percent P of
- * them disconnect by RST, the others by the closing handshake. The round-trip time is then from connect to echo.
+ * Open loop: with --rate R, message k of all leaves R messages a second after message k - 1, over the connections in turn,
+ * whatever has come back. Its round-trip time counts from when it was due, so what waits behind a slow reply is late
+ * too.
+ *
+ * Churn: --churn C connections in all, N at a time: connect, --messages M one after the other, disconnect;
+ * --reset-percent P of them disconnect by RST, the others by the closing handshake. What is counted are connections,
+ * and the round-trip time is from connect to the last echo.
  *
  * Stdout: "start" and "stop" lines when the measured window opens and closes, then one JSON line. With --server-pid
- * the CPU time of that process (all its threads) is read at the same two moments. A reply that is not the expected
+ * P[,Q...] the CPU time of those processes (all their threads) is read at the same two moments. A reply that is not the expected
  * echo ends the program with exit status 1 and a sentence; a connection that is lost counts as an error.
+ * After "stop" the connections are held, and no longer served, until stdin ends.
  *
  * Both streams of a connection are predictable - frame number n of connection i carries the stamp of (i, n) and then
  * a fixed pattern - so a connection needs counters only, and no buffers. */
@@ -21,16 +27,17 @@
 enum {
     SAMPLE_EVERY = 8,    /* messages of one connection per round-trip sample, at least */
     RESPONSE_MAX = 1024,
+    BURST_MAX = 64,      /* messages that one send of an open loop may hold */
     CONNECTION_SHIFT = 40, /* a stamp: the connection's number above its message's number */
 };
 
 static const uint8_t mask[MASK_SIZE] = {0x9D, 0x3A, 0x5E, 0xC7};
 
 static struct {
-    long port, connections, in_flight, size, churn, reset_percent;
-    double warmup, seconds;
+    long port, connections, in_flight, size, churn, messages, reset_percent;
+    double rate, warmup, seconds;
     const char *path;
-} options = {.connections = 100, .in_flight = 1, .size = 32, .warmup = 0.5, .seconds = 3, .path = "/"};
+} options = {.connections = 100, .in_flight = 1, .size = 32, .messages = 1, .warmup = 0.5, .seconds = 3, .path = "/"};
 
 enum phase { CONNECTING, UPGRADING, OPEN, CLOSING };
 
@@ -48,6 +55,8 @@ struct connection {
 };
 
 static struct connection *connections;
+static uint64_t schedule; /* of an open loop: when its first message is due */
+static uint64_t scheduled; /* messages that were due */
 static uint64_t opened, settled; /* settled: opened or lost in echo, finished or lost in churn */
 static size_t stamp_size; /* a stamp, or as much of it as a message holds */
 static char request[512];
@@ -121,7 +130,7 @@ static void open_connection(struct connection *c)
 {
     *c = (struct connection){.number = opened++};
     c->fd = begin_connecting(new_socket(c->number), options.port);
-    c->sampled_at = nanoseconds(CLOCK_MONOTONIC); /* churn times its only message from here */
+    c->sampled_at = nanoseconds(CLOCK_MONOTONIC); /* churn times all of it from here */
     watch(c->fd, c, EPOLL_CTL_ADD, EPOLLOUT);
 }
 
@@ -161,15 +170,31 @@ static void begin_close(struct connection *c)
         lose(c);
 }
 
-/* Sends what the number of messages in flight allows. */
+static uint64_t due_at(uint64_t message)
+{
+    return schedule + (uint64_t)((double)message / options.rate * 1e9);
+}
+
+/* How many messages this connection may have sent by now. */
+static uint64_t allowed(const struct connection *c)
+{
+    if (options.rate == 0)
+        return c->received + (uint64_t)options.in_flight;
+    uint64_t due = (scheduled + (uint64_t)options.connections - 1 - c->number) / (uint64_t)options.connections;
+    return due < c->sent + (uint64_t)options.in_flight ? due : c->sent + (uint64_t)options.in_flight;
+}
+
+/* Sends what is allowed, if anything. */
 static void send_messages(struct connection *c)
 {
-    uint64_t count = c->received + (uint64_t)options.in_flight - c->sent;
+    uint64_t count = allowed(c) - c->sent;
+    if (count == 0)
+        return;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t masked = stamp_of(c, c->sent + i) ^ mask_twice;
         memcpy(requests + i * request_frame + request_prefix, &masked, stamp_size);
     }
-    if (c->sampled_at == 0 && c->sent >= c->sample + SAMPLE_EVERY) {
+    if (options.rate == 0 && c->sampled_at == 0 && c->sent >= c->sample + SAMPLE_EVERY) {
         c->sample = c->sent + c->samples++ % count; /* each place within a burst has its turn */
         c->sampled_at = nanoseconds(CLOCK_MONOTONIC);
     }
@@ -221,6 +246,17 @@ static void read_response(struct connection *c)
         settle(c);
 }
 
+/* Of churn: the connection has all its echoes. */
+static void finish(struct connection *c)
+{
+    messages++;
+    record(nanoseconds(CLOCK_MONOTONIC) - c->sampled_at);
+    if ((long)(c->number * (uint64_t)options.reset_percent % 100) < options.reset_percent)
+        reset(c);
+    else
+        begin_close(c);
+}
+
 static void read_replies(struct connection *c)
 {
     static uint8_t buffer[READ_SIZE];
@@ -231,17 +267,22 @@ static void read_replies(struct connection *c)
         return;
     }
     uint64_t count = take_replies(c, buffer, buffer + got);
+    if (options.churn > 0) {
+        if (c->received == (uint64_t)options.messages)
+            finish(c);
+        else if (count > 0)
+            send_messages(c);
+        return;
+    }
     messages += count;
+    for (uint64_t i = c->received - count; options.rate > 0 && i < c->received; i++)
+        record(nanoseconds(CLOCK_MONOTONIC) - due_at(i * (uint64_t)options.connections + c->number));
     if (c->sampled_at != 0 && c->received > c->sample) {
         record(nanoseconds(CLOCK_MONOTONIC) - c->sampled_at);
         c->sampled_at = 0;
     }
-    if (options.churn == 0 && count > 0)
+    if (count > 0)
         send_messages(c);
-    else if (count > 0 && (long)(c->number * (uint64_t)options.reset_percent % 100) < options.reset_percent)
-        reset(c);
-    else if (count > 0)
-        begin_close(c);
 }
 
 /* The server answers a close frame with its own, or just goes. */
@@ -271,13 +312,31 @@ static void serve(struct connection *c, uint32_t events)
         send_messages(c);
 }
 
-static uint64_t serve_batch(void)
+static void serve_events(void)
 {
     struct epoll_event events[EVENTS];
-    int count = epoll_wait(epoll, events, EVENTS, 10);
+    int count = look_for_events(events);
     for (int i = 0; i < count; i++)
         serve(events[i].data.ptr, events[i].events);
+}
+
+static uint64_t serve_batch(void)
+{
+    serve_events();
     return nanoseconds(CLOCK_MONOTONIC);
+}
+
+/* In an open loop: sends what is due before it looks for replies. */
+static uint64_t serve_schedule(void)
+{
+    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
+    while (due_at(scheduled) <= now) {
+        struct connection *c = &connections[scheduled++ % (uint64_t)options.connections];
+        if (!c->blocked)
+            send_messages(c);
+    }
+    serve_events();
+    return now;
 }
 
 /* ---- the two runs ---- */
@@ -290,13 +349,16 @@ static void run_echo(void)
         serve_batch();
     if (lost > 0)
         die("%llu of %ld connections could not be opened", (unsigned long long)lost, options.connections);
+    uint64_t (*serve_more)(void) = options.rate > 0 ? serve_schedule : serve_batch;
+    schedule = nanoseconds(CLOCK_MONOTONIC);
     for (long i = 0; i < options.connections; i++) {
         connections[i].sampled_at = 0;
         send_messages(&connections[i]);
     }
 
-    struct reading start = open_window(serve_batch, options.warmup);
-    close_window(serve_batch, options.seconds, start, "rtt");
+    struct reading start = open_window(serve_more, options.warmup);
+    close_window(serve_more, options.seconds, start, "rtt");
+    hold();
 }
 
 static void run_churn(void)
@@ -315,13 +377,15 @@ static void read_options(int argc, char **argv)
         {"port", .whole = &options.port, .least = 1, .most = UINT16_MAX},
         {"path", .text = &options.path},
         {"connections", .whole = &options.connections, .least = 1, .most = 100000},
-        {"in-flight", .whole = &options.in_flight, .least = 1, .most = 1024},
+        {"in-flight", .whole = &options.in_flight, .least = 0, .most = 1024},
+        {"rate", .fraction = &options.rate, .least = 1, .most = 1e7},
         {"size", .whole = &options.size, .most = 1 << 24},
         {"warmup", .fraction = &options.warmup, .most = WINDOW_MAX},
         {"seconds", .fraction = &options.seconds, .least = 0.01, .most = WINDOW_MAX},
         {"churn", .whole = &options.churn, .least = 1, .most = 1000000},
+        {"messages", .whole = &options.messages, .least = 1, .most = 1000000},
         {"reset-percent", .whole = &options.reset_percent, .most = 100},
-        {"server-pid", .whole = &server_pid, .least = 1, .most = INT32_MAX},
+        {"server-pid", .text = &server_pids},
         {NULL},
     };
     parse_options(argc, argv, table);
@@ -329,6 +393,8 @@ static void read_options(int argc, char **argv)
         die("--port is needed");
     if (options.churn > 0)
         options.in_flight = 1;
+    if (options.rate > 0)
+        options.in_flight = BURST_MAX;
 }
 
 int main(int argc, char **argv)

@@ -37,14 +37,18 @@ def free_port() -> int:
 
 
 def spawn(
-    core: int, command: list[str], stdout: Any = subprocess.PIPE, **options: Any
+    core: int,
+    command: list[str],
+    stdin: Any = subprocess.DEVNULL,
+    stdout: Any = subprocess.PIPE,
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """A child pinned to `core` from its first instruction on: it inherits the affinity taken for a moment."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
         return subprocess.Popen(
-            command, cwd=HERE.parent, text=True, stdout=stdout, start_new_session=True, **options
+            command, cwd=HERE.parent, text=True, stdin=stdin, stdout=stdout, start_new_session=True, **options
         )
     finally:
         os.sched_setaffinity(0, before)
@@ -106,7 +110,8 @@ class Peer:
                 self._wait_until_it_listens(process)
             except Unavailable as error:
                 complaints.seek(0)
-                raise Unavailable((complaints.read().strip().splitlines() or [str(error)])[-1]) from None
+                lines = complaints.read().strip().splitlines() or [str(error)]
+                raise Unavailable(next((line for line in lines if "Error:" in line), lines[-1])) from None
             yield self
 
     def _spawn(self, folder: Path, output: Any) -> subprocess.Popen[str]:
@@ -124,6 +129,8 @@ class Peer:
                 return [str(build(self.path)), port]
             case ".js":
                 return ["bun", str(self.path), port]
+            case ".cjs":
+                return ["node", str(self.path), port]
             case ".conf":
                 configuration = folder / self.path.name
                 configuration.write_text(Template(self.path.read_text()).substitute(port=port))

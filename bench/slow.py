@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison import Figures, Rounds, derive, keep, markdown, middle, ratio
+from comparison import Figures, Rounds, derive, markdown, middle, present, ratio
 from feeds import run_feed
 from native import HERE, build
 from processes import take_last_core
@@ -32,7 +32,7 @@ def measure(case: str, arguments: argparse.Namespace) -> Figures:
     told = run_feed(
         load, rate=arguments.rate, size=arguments.size, send_queue=arguments.send_queue, policy=policy
     )
-    figures = derive(told, told["messages"], told["idle_mb"])
+    figures = derive(told, told["messages"])
     if stalled:
         figures["first_missed"] = median(first_missed(told))
         figures["dropped"] = median(told["slow"]["dropped"] or [0])
@@ -103,8 +103,7 @@ def main() -> None:
             )
     title = f"{arguments.connections} clients, {arguments.stalled} of them stalled"
     title += f", {arguments.rate:g} messages/s of {arguments.size} bytes"
-    print(f"\n{title}\n\n{table(results, arguments)}")
-    keep(arguments.json, results)
+    present(arguments.json, results, {title: table(results, arguments)})
 
 
 if __name__ == "__main__":

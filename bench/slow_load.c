@@ -175,7 +175,7 @@ static void read_options(int argc, char **argv)
         {"size", .whole = &options.size, .least = MESSAGE_LEAST, .most = MESSAGE_MOST},
         {"warmup", .fraction = &options.warmup, .most = WINDOW_MAX},
         {"seconds", .fraction = &options.seconds, .least = 0.01, .most = WINDOW_MAX},
-        {"server-pid", .whole = &server_pid, .least = 1, .most = INT32_MAX},
+        {"server-pid", .text = &server_pids},
         {NULL},
     };
     parse_options(argc, argv, table);

@@ -72,6 +72,8 @@ async def run(arguments: argparse.Namespace) -> None:
                 await load.visit()
                 break
             except OSError:
+                if server.poll() is not None:
+                    raise SystemExit("the server does not start: try bench/soak_server.py") from None
                 await asyncio.sleep(0.1)
         began = time.monotonic()
         ends = began + arguments.minutes * 60

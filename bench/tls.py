@@ -26,7 +26,7 @@ import trustme
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from comparison import Figures, derive, keep, markdown, middle, ratio, remarks
+from comparison import Figures, derive, markdown, middle, present, ratio, remarks
 from hostile import HANDSHAKE, KEY
 from processes import CORES, Process, free_port, running, spawn, take_last_core
 
@@ -155,7 +155,7 @@ def measure(load: Load, peer: Peer, connections: int, seconds: float) -> Figures
     figures["server_cpu_seconds"] = peer.process.cpu_seconds() - cpu
     figures["load_cpu_seconds"] = own_cpu_seconds() - load_cpu
     figures["seconds"] = time.monotonic() - began
-    return derive(figures, figures["messages"], peer.process.megabytes("VmRSS"))
+    return derive(figures, figures["messages"])
 
 
 Rounds = dict[str, dict[str, list[Figures]]]    # by load and setting
@@ -223,9 +223,9 @@ def main() -> None:
         peers = [Peer(setting, folder, stack) for setting in (REACTOR, PORTABLE, TLS)]
         results = measure_rounds(peers, arguments.connections, arguments.seconds, arguments.rounds)
     handshake = handshake_us(results)
-    print(f"\n{arguments.connections} connections\n\n{table(results)}\n")
-    print(f"A handshake takes {handshake:,.0f} µs of server CPU: {1e6 / handshake:,.0f} in a second of it.")
-    keep(arguments.json, results, tls=ssl.OPENSSL_VERSION)
+    cost = f"A handshake takes {handshake:,.0f} µs of server CPU: {1e6 / handshake:,.0f} in a second of it."
+    title = f"{arguments.connections} connections, {ssl.OPENSSL_VERSION}"
+    present(arguments.json, results, {title: f"{table(results)}\n\n{cost}"})
 
 
 if __name__ == "__main__":
