@@ -149,16 +149,16 @@ class Application:
         """Run a coroutine as the task of a request or WebSocket."""
         if self.hooks.error:
             coroutine = self.with_error_handler(context, coroutine)
-        end = HandlerEnd(self, context)
+        driven, end = Driven(coroutine), HandlerEnd(self, context)
         if context.websocket is not None:
             variables = copy_context()      # one for both, where asyncio would make two
-            driven = Driven(coroutine)
             driven.task = task = self.loop.create_task(driven, context=variables)
             context.websocket.task = task
             task.add_done_callback(end, context=variables)
         else:
             # the next request may follow from its end, and must not see the variables of this one
-            context.http.task = task = self.loop.create_task(coroutine)
+            driven.task = task = self.loop.create_task(driven)
+            context.http.task = task
             task.add_done_callback(end)
 
     async def with_error_handler(self, context: Context, coroutine: Coroutine[Any, Any, None]) -> None:
