@@ -48,7 +48,13 @@ class Transport:
     def get_write_buffer_size(self) -> int:
         return 1  # as if something waited: then nobody tries the socket first
 
-    def set_write_buffer_limits(self, high: int) -> None:
+    def set_write_buffer_limits(self, high: int, low: int | None = None) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
         pass
 
     def is_closing(self) -> bool:

@@ -11,6 +11,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 from aiohttp._websocket.writer import WebSocketWriter
 from aiohttp.base_protocol import BaseProtocol
 
+from bench.pieces._loop import turn
 from bench.pieces._transport import Transport
 
 
@@ -42,6 +43,10 @@ def mask() -> Callable[[bytes, bytes], bytearray]:
     return piece
 
 
+def utf8() -> Callable[[bytes], str]:
+    return bytes.decode
+
+
 def decode() -> Callable[[bytes], bytes]:
     frames, queue = reader()
 
@@ -65,6 +70,24 @@ def encode() -> Callable[[bytes], list[bytes]]:
 def echo() -> Callable[[bytes], list[bytes]]:
     decoded, encoded = decode(), encode()
     return lambda frame: encoded(decoded(frame))
+
+
+def receive() -> Callable[[bytes], bytes]:
+    loop, received = asyncio.get_running_loop(), []
+    frames, queue = reader()
+
+    async def handler() -> None:
+        while True:
+            received.append((await queue.read()).data)
+
+    task = loop.create_task(handler())
+
+    def piece(frame: bytes) -> bytes:
+        frames.feed_data(frame)
+        turn(task.get_loop())
+        return received.pop()
+
+    return piece
 
 
 def parse_head() -> Callable[[bytes], tuple[str, Any]]:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from hyperws._core.http import RequestParser
-from hyperws._core.websocket import FrameReader, encode_frame
+from hyperws._core.websocket import FrameReader, encode_frame, valid_utf8_prefix
 from hyperws._core.websocket import mask as hyperws_mask
 
 BINARY = 2
@@ -13,6 +13,10 @@ BINARY = 2
 
 def mask() -> Callable[[bytes, bytes], bytes]:
     return hyperws_mask
+
+
+def utf8() -> Callable[[bytes], int]:
+    return valid_utf8_prefix
 
 
 def decode() -> Callable[[bytes], bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol, _parse_http_request
 
+from bench.pieces._given import SUBSCRIBERS
 from bench.pieces._transport import HANDSHAKE, Transport
 
 
@@ -67,6 +68,19 @@ def echo() -> Callable[[bytes], list[bytes]]:
     def piece(frame: bytes) -> list[bytes]:
         feed(protocol, frame)
         return transport.take()
+
+    return piece
+
+
+def publish() -> Callable[[bytes], list[list[bytes]]]:
+    transports = [Transport() for _ in range(SUBSCRIBERS)]
+    subscribers = {opened(WSListener(), transport).transport for transport in transports}
+    written = [transport.written for transport in transports]
+
+    def piece(payload: bytes) -> list[list[bytes]]:
+        for subscriber in subscribers:
+            subscriber.send(WSMsgType.BINARY, payload)
+        return written
 
     return piece
 

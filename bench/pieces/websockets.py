@@ -1,14 +1,20 @@
-"""websockets: its frames and its protocol without input and output."""
+"""websockets: its frames, its protocol, and its connections on transports without sockets."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from typing import Any
 
+from websockets.asyncio.connection import Connection, broadcast
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 from websockets.streams import StreamReader
+
+from bench.pieces._given import SUBSCRIBERS
+from bench.pieces._loop import turn
+from bench.pieces._transport import Transport
 
 
 def result_of(parsing: Generator[None, None, Any]) -> Any:
@@ -19,8 +25,18 @@ def result_of(parsing: Generator[None, None, Any]) -> Any:
         return end.value
 
 
+def opened() -> tuple[Connection, Transport]:
+    connection, transport = Connection(ServerProtocol(state=State.OPEN, max_size=1 << 20)), Transport()
+    connection.connection_made(transport)
+    return connection, transport
+
+
 def mask() -> Callable[[bytes, bytes], bytes]:
     return apply_mask
+
+
+def utf8() -> Callable[[bytes], str]:
+    return bytes.decode
 
 
 def decode() -> Callable[[bytes], bytes]:
@@ -45,6 +61,36 @@ def echo() -> Callable[[bytes], list[bytes]]:
         for event in protocol.events_received():
             protocol.send_binary(event.data)
         return protocol.data_to_send()
+
+    return piece
+
+
+def receive() -> Callable[[bytes], bytes]:
+    loop, received = asyncio.get_running_loop(), []
+    connection, _ = opened()
+
+    async def handler() -> None:
+        while True:
+            received.append(await connection.recv())
+
+    task = loop.create_task(handler())
+
+    def piece(frame: bytes) -> bytes:
+        connection.data_received(frame)
+        turn(task.get_loop())
+        return received.pop()
+
+    return piece
+
+
+def publish() -> Callable[[bytes], list[list[bytes]]]:
+    pairs = [opened() for _ in range(SUBSCRIBERS)]
+    subscribers = {connection for connection, _ in pairs}
+    written = [transport.written for _, transport in pairs]
+
+    def piece(payload: bytes) -> list[list[bytes]]:
+        broadcast(subscribers, payload)
+        return written
 
     return piece
 

@@ -1,10 +1,16 @@
 """wsproto: its frames and its connection without input and output."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage
 from wsproto.frame_protocol import FrameProtocol
+
+
+def utf8() -> Callable[[bytes], str]:
+    decoder = getincrementaldecoder("utf-8")
+    return lambda data: decoder().decode(data, True)  # one for each message
 
 
 def decode() -> Callable[[bytes], bytes]:
