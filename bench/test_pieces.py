@@ -47,12 +47,13 @@ LIBRARIES = {
     "publish": ["hyperws_server", "picows", "websockets"],
     "parse_head": ["hyperws", "picows", "websockets", "aiohttp", "httptools", "h11"],
 }
-FRAME_PIECES = [
+PIECES = [
     (name, size, library)
     for name in ("mask", "utf8, ASCII", "utf8, multi-byte", "decode", "encode", "echo", "receive")
     for size in SIZES
     for library in LIBRARIES[name]
 ]
+PIECES += [("parse_head", len(HANDSHAKE), library) for library in LIBRARIES["parse_head"]]
 
 
 def made_by(library, name):
@@ -61,8 +62,8 @@ def made_by(library, name):
     return made(getattr(module, name.partition(",")[0]))
 
 
-@pytest.mark.parametrize(("name", "size", "library"), FRAME_PIECES)
-def test_frame(benchmark, name, size, library):
+@pytest.mark.parametrize(("name", "size", "library"), PIECES)
+def test_piece(benchmark, name, size, library):
     given, expected = given_and_expected(name, size)
     with made_by(library, name) as piece:
         assert result(name, piece(*given), given) == expected
@@ -88,20 +89,3 @@ def test_publish(benchmark, size, library):
         benchmark.group = f"publish, {size} bytes to {len(written)} subscribers"
         benchmark.pedantic(piece, given, setup=forget, teardown=check, rounds=500, warmup_rounds=20)
         check()
-
-
-@pytest.mark.parametrize("library", LIBRARIES["parse_head"])
-def test_head(benchmark, library):
-    first, *lines = HANDSHAKE.decode().split("\r\n")[:-2]
-    expected = {name.lower(): value for name, value in (line.split(": ") for line in lines)}
-    with made_by(library, "parse_head") as piece:
-        target, headers = piece(HANDSHAKE)
-        assert text(target) == first.split(" ")[1]
-        pairs = headers.items() if hasattr(headers, "items") else headers
-        assert {text(name).lower(): text(value) for name, value in pairs} == expected
-        benchmark.group = f"parse_head, {len(expected)} headers"
-        benchmark(piece, HANDSHAKE)
-
-
-def text(value):
-    return value.decode() if isinstance(value, bytes) else value

@@ -4,6 +4,8 @@ import random
 import struct
 from typing import Any
 
+from bench.pieces._transport import HANDSHAKE
+
 KEY = b"\x1f\x8e\x42\xd7"
 SUBSCRIBERS = 100
 CHARACTERS = "äßéñ€…日本語😀"
@@ -26,6 +28,10 @@ def given_and_expected(name: str, size: int) -> tuple[tuple[bytes, ...], Any]:
             return (masked_frame(payload),), frame(payload)
         case "publish":
             return (payload,), [frame(payload)] * SUBSCRIBERS
+        case "parse_head":
+            first, *lines = HANDSHAKE.decode().split("\r\n")[:-2]
+            headers = dict(line.split(": ") for line in lines)
+            return (HANDSHAKE,), (first.split(" ")[1], {name.lower(): headers[name] for name in headers})
     text = ascii_text(size) if name == "utf8, ASCII" else multibyte_text(size)
     return (text.encode(),), text
 
@@ -34,9 +40,17 @@ def result(name: str, returned: Any, given: tuple[bytes, ...]) -> Any:
     """What a piece returned, in the form that is the same for all libraries."""
     if name == "publish":
         return [b"".join(written) for written in returned]
+    if name == "parse_head":
+        target, headers = returned
+        pairs = headers.items() if hasattr(headers, "items") else headers
+        return as_text(target), {as_text(name).lower(): as_text(value) for name, value in pairs}
     if name.startswith("utf8") and returned == len(given[0]):
         return given[0].decode()
     return b"".join(returned) if isinstance(returned, list) else returned
+
+
+def as_text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def ascii_text(size: int) -> str:
