@@ -15,7 +15,7 @@ piece is timed once its result has been found equal to what every library must g
 - **utf8** of hyperws only tells whether a text is valid, and its server makes the str in a second pass; the
   others' figures are for both. Its entry takes places to cut at too, which costs more than a short text does.
 - **receive** ends when a coroutine that awaited the message has it and awaits the next one. hyperws lets the
-  task go on in place, the others by a callback in the event loop's next turn; looking at the sockets, by
+  coroutine go on in place, the others by a callback in the event loop's next turn; looking at the sockets, by
   which a turn begins, is in no figure. **websockets** is its connection, **aiohttp** only its reader and its
   queue, without what is around them in a server. picows has no coroutines.
 - **publish** writes one message to 100 transports, each of which only keeps it: the system calls, most of
