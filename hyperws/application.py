@@ -150,14 +150,15 @@ class Application:
         if self.hooks.error:
             coroutine = self.with_error_handler(context, coroutine)
         driven, end = Driven(coroutine), HandlerEnd(self, context)
+        name = context.request.path     # there already, where asyncio would make one
         if context.websocket is not None:
             variables = copy_context()      # one for both, where asyncio would make two
-            driven.task = task = self.loop.create_task(driven, context=variables)
+            driven.task = task = self.loop.create_task(driven, name=name, context=variables)
             context.websocket.task = task
             task.add_done_callback(end, context=variables)
         else:
             # the next request may follow from its end, and must not see the variables of this one
-            driven.task = task = self.loop.create_task(driven)
+            driven.task = task = self.loop.create_task(driven, name=name)
             context.http.task = task
             task.add_done_callback(end)
 

@@ -172,3 +172,16 @@ async def test_a_handler_goes_on_as_its_task_would(serving, scenario, caplog):
         async with asyncio.timeout(20):
             assert (logged, await ended) == await by_asyncio(scenario)
     caplog.clear()      # handlers that raise are logged
+
+
+async def test_a_handlers_task_has_the_name_of_its_path(serving):
+    server, names = Server(), []
+
+    @server.route("/socket/{room}")
+    async def handler(ctx):
+        names.append(asyncio.current_task().get_name())
+
+    async with serving(server) as running:
+        async with connect(running.ws("/socket/7")) as websocket:
+            await websocket.wait_closed()
+    assert names == ["/socket/7"]
