@@ -112,8 +112,6 @@ GOALS = [
          relative("echo-1000", MANY, MESSAGE, BARE, "per_second"), 0.5, at_most=False),
     Goal(f"p99 at a fixed 10,000 messages/s: {MESSAGE}",
          absolute("latency", OPEN_LOOP, MESSAGE, "rtt_p99_us", 1e-3), 1, unit="ms"),
-    Goal(f"p99 at a fixed 10,000 messages/s: {MESSAGE} to {BARE}",
-         relative("latency", OPEN_LOOP, MESSAGE, BARE, "rtt_p99_us"), 1.5),
     Goal(f"RSS with 1000 echoing connections: {COROUTINE}",
          absolute("echo-1000", ONE, COROUTINE, "resident_mb"), 35, unit="MB"),
     Goal(f"memory of an idle connection: {COROUTINE}",

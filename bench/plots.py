@@ -15,6 +15,7 @@ matplotlib.rcParams |= {
     "figure.facecolor": "white",    # readable on dark pages too
 }
 from matplotlib import pyplot  # noqa: E402
+from matplotlib.ticker import LogFormatter  # noqa: E402
 
 OURS, LIMIT, OTHERS = "#2557d6", "#1f2933", "#b8c0cc"
 MARKS = "os^Dv<>pP*X"
@@ -54,6 +55,9 @@ def plot_lines(path: Path, title: str, lines: dict[str, list[tuple[float, float]
         axis.plot(x, y, marker=mark, label=name, color=None if shade == OTHERS else shade, linewidth=width)
     axis.set_xscale("log")
     axis.set_yscale("log")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter(LogFormatter())
+        scale.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     axis.grid(alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     save(figure, path, title)
