@@ -153,12 +153,12 @@ class Application:
         name = context.request.path     # there already, where asyncio would make one
         if context.websocket is not None:
             variables = copy_context()      # one for both, where asyncio would make two
-            driven.task = task = self.loop.create_task(driven, name=name, context=variables)
+            task = self.loop.create_task(driven, name=name, context=variables)
             context.websocket.task = task
             task.add_done_callback(end, context=variables)
         else:
             # the next request may follow from its end, and must not see the variables of this one
-            driven.task = task = self.loop.create_task(driven, name=name)
+            task = self.loop.create_task(driven, name=name)
             context.http.task = task
             task.add_done_callback(end)
 

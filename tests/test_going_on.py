@@ -5,6 +5,8 @@ Each scenario is run by plain asyncio too, and that is to come to the same.
 
 import asyncio
 import contextvars
+import gc
+import sys
 from contextlib import suppress
 
 import pytest
@@ -131,11 +133,71 @@ async def is_in_a_group_that_fails(receive, log):
     log(await receive())
 
 
+async def cancels_itself_and_thinks_better_of_it(receive, log):
+    log(await receive())
+    asyncio.current_task().cancel()
+    asyncio.current_task().uncancel()
+    try:
+        log(await receive())
+    except asyncio.CancelledError:
+        log("cancelled")    # until Python 3.13
+    log(await receive())
+
+
+def has_come(operation):
+    """Take the first step of an awaitable by hand, and give it up."""
+    try:
+        operation.send(None)
+    except StopIteration as result:
+        return result.value
+    operation.close()
+    return None
+
+
+async def looks_whether_there_is_a_message(receive, log):
+    log(await receive())
+    log(has_come(receive()))
+    log(await receive())
+    log(has_come(receive()))
+    await asyncio.sleep(0.05)
+    log("slept")
+
+
+async def looks_and_is_cancelled(receive, log):
+    log(await receive())
+    log(has_come(receive()))
+    asyncio.current_task().cancel("enough")
+    try:
+        await receive()
+    except asyncio.CancelledError as error:
+        log(error.args)
+    log(await receive())
+
+
+class Twice:
+    def __init__(self, awaitable):
+        self.awaitable = awaitable
+
+    def __await__(self):
+        waiting = next(self.awaitable.__await__())
+        yield waiting
+        yield waiting
+
+
+async def yields_the_same_again(receive, log):
+    log(await receive())
+    try:
+        await Twice(receive())
+    except RuntimeError as error:
+        log(str(error).partition(" in task")[0])
+
+
 SCENARIOS = [
     is_one_task, sleeps_between, lets_another_task_receive, gives_up_at_once,
     cancels_itself_before_it_receives, cancels_itself_before_it_sleeps, cancels_itself_before_it_waits,
     cancels_itself_and_returns, cancels_itself_and_raises, cancels_itself_twice_and_ends, raises,
-    is_in_a_group_that_fails,
+    is_in_a_group_that_fails, cancels_itself_and_thinks_better_of_it, looks_whether_there_is_a_message,
+    looks_and_is_cancelled, yields_the_same_again,
 ]  # fmt: skip
 
 
@@ -185,3 +247,93 @@ async def test_a_handlers_task_has_the_name_of_its_path(serving):
         async with connect(running.ws("/socket/7")) as websocket:
             await websocket.wait_closed()
     assert names == ["/socket/7"]
+
+
+async def wrapped(coroutine):
+    return await coroutine
+
+
+def make_wrapped_task(loop, coroutine, **options):
+    return asyncio.Task(wrapped(coroutine), loop=loop, **options)
+
+
+async def in_another_task(coroutine):
+    return await asyncio.Task(coroutine)
+
+
+def make_two_tasks(loop, coroutine, **options):
+    return asyncio.Task(in_another_task(coroutine), loop=loop, **options)
+
+
+FACTORIES = [make_wrapped_task, make_two_tasks]
+if sys.version_info >= (3, 12):
+    FACTORIES.append(asyncio.eager_task_factory)
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: factory.__name__)
+async def test_an_application_may_have_a_task_factory(serving, under, factory):
+    if under[1] == "uvloop" and factory not in (make_wrapped_task, make_two_tasks):
+        pytest.skip("uvloop does not start tasks eagerly: it gives a factory options that it does not take")
+    server = Server()
+
+    @server.route("/socket")
+    async def handler(ctx):
+        tasks = set()
+        for _ in range(2):
+            await ctx.send(await ctx.receive())
+            await ctx.send(await asyncio.create_task(as_coroutine(ctx.receive)))
+            tasks.add(asyncio.current_task())
+        async with asyncio.timeout(20):
+            await ctx.send(str(len(tasks)))
+
+    async with serving(server) as running, connect(running.ws("/socket")) as first:
+        asyncio.get_running_loop().set_task_factory(factory)
+        async with asyncio.timeout(20), connect(running.ws("/socket")) as websocket:
+            for message in MESSAGES:
+                await websocket.send(message)
+                assert await websocket.recv() == message
+            assert await websocket.recv() == "1"
+            await (await first.ping())
+        asyncio.get_running_loop().set_task_factory(None)
+
+
+def live_drives():
+    return sum(type(each).__name__ == "Driven" for each in gc.get_objects())
+
+
+async def receives_until_the_end(ctx):
+    while True:
+        await ctx.receive()
+
+
+async def returns_after_a_message(ctx):
+    await ctx.receive()
+
+
+async def raises_after_a_message(ctx):
+    await ctx.receive()
+    raise ValueError
+
+
+@pytest.mark.parametrize(
+    "handle",
+    [receives_until_the_end, returns_after_a_message, raises_after_a_message],
+    ids=lambda handle: handle.__name__,
+)
+async def test_nothing_of_a_handler_is_left_for_the_garbage_collector(serving, handle, caplog):
+    server = Server()
+    server.route("/socket")(handle)
+    async with serving(server) as running:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                async with connect(running.ws("/socket")) as websocket:
+                    await websocket.send("message")
+                    with suppress(ConnectionClosed):
+                        await (await websocket.ping())
+            await asyncio.sleep(0.05)
+            assert live_drives() == 0
+        finally:
+            gc.enable()
+    caplog.clear()

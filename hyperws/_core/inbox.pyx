@@ -113,9 +113,8 @@ cdef class Receive(Operation):
                 "another task waits in receive() on this connection: "
                 "let one task receive and pass messages on"
             )
-        if inbox.waiter is None and inbox.spare is not None:
+        if inbox.waiter is None and inbox.spare is not None and inbox.spare.reuse():
             self.waiter = inbox.waiter = inbox.spare
-            inbox.spare.reuse()
         else:
             self.waiter = inbox.waiter = inbox.spare = Waiter(inbox.connection.driver.loop)
         return self.waiter

@@ -18,7 +18,7 @@ cdef class Waiter:
     cdef flag woken, cancelled
     cdef flag cancel_asked      # while the driver lets the coroutine go on
 
-    cdef int reuse(self) except -1
+    cdef bint reuse(self) except -1
     cdef int wake(self) except -1
     cdef int wake_in_place(self, object resumed) except -1
 
@@ -29,7 +29,6 @@ cdef enum Outcome:
 
 cdef class Driven:
     cdef object coroutine
-    cdef public object task
     cdef object outcome         # what the coroutine yielded, returned or raised, unknown to the task yet
     cdef Outcome kind
     cdef bint is_running        # by the driver, and not by the task

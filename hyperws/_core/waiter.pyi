@@ -1,4 +1,4 @@
-from asyncio import AbstractEventLoop, Task
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
@@ -21,9 +21,9 @@ class Waiter:
 
 @final
 class Driven(Coroutine[Any, Any, Any]):
-    task: Task[Any]
     def __new__(cls, coroutine: Coroutine[Any, Any, Any]) -> Self: ...
     def __await__(self) -> Generator[Any, Any, Any]: ...
+    def __next__(self) -> Any: ...
     def send(self, value: Any) -> Any: ...
     def throw(
         self,

@@ -9,6 +9,7 @@ the task need not know, as long as the coroutine comes to wait on the same Waite
 for all messages.
 """
 
+import sys
 from asyncio import CancelledError
 from asyncio.tasks import _enter_task as enter_task, _leave_task as leave_task
 
@@ -18,6 +19,8 @@ from cpython.object cimport PyObject, PyTypeObject
 cdef extern from "Python.h":
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
+    bint PyCFunction_Check(object) noexcept
+    PyObject *PyCFunction_GET_SELF(object) noexcept
     ctypedef PySendResult (*sendfunc)(object, object, PyObject **)
     PySendResult PyIter_Send(object, object, PyObject **) except PYGEN_ERROR
     void Py_INCREF(object)
@@ -32,6 +35,28 @@ cdef extern from *:
     """
     void hw_set_send(PyTypeObject *type, sendfunc send) noexcept
 
+cdef extern from *:
+    """
+    static int hw_is_current(PyObject *context) {
+        return PyThreadState_Get()->context == context;
+    }
+    """
+    bint hw_is_current(object context) noexcept
+
+cdef bint UNCANCEL_RESCINDS = sys.version_info >= (3, 13)
+
+
+cdef inline object task_of(callback):
+    """The task whose wake-up this is."""
+    return <object> PyCFunction_GET_SELF(callback) if PyCFunction_Check(callback) else callback.__self__
+
+
+cdef inline void forget(Waiter waiter) noexcept:
+    """The task was woken, and waits on this no more. Nothing of it is kept: it may hold its connection."""
+    waiter.driven = None
+    waiter.callback = None
+    waiter.context = None
+
 
 @cython.final
 @cython.freelist(64)
@@ -42,19 +67,28 @@ cdef class Waiter:
         self.loop = loop
         self._asyncio_future_blocking = True
 
-    cdef int reuse(self) except -1:
-        """Be waited on once more."""
+    cdef bint reuse(self) except -1:
+        """Be waited on once more, if that is possible.
+
+        While the driver lets a coroutine go on, its task is still on this. Another task can't be then: it was
+        started eagerly in the midst of the first, and has a context of its own.
+        """
+        if self.driven is None or not self.driven.is_running:
+            forget(self)
+        elif not hw_is_current(self.context):
+            return False
         self._asyncio_future_blocking = True
-        self.driven = None      # until the one that waits is known
         self.woken = self.cancelled = False
-        return 0
+        return True
 
     cdef int wake(self) except -1:
         """Let the task go on in the loop's next turn: right wherever a task may be running."""
         if not self.woken:
             self.woken = True
-            if self.callback is not None:
+            # the task of a coroutine that goes on hears of it once it comes to wait on this
+            if self.callback is not None and (self.driven is None or not self.driven.is_running):
                 self.loop.call_soon(self.callback, self, context=self.context)
+                forget(self)
         return 0
 
     cdef int wake_in_place(self, object resumed) except -1:
@@ -64,18 +98,20 @@ cdef class Waiter:
         """
         if self.woken or self.callback is None:
             return self.wake()
+        callback, context, driven = self.callback, self.context, self.driven
         try:
-            PyContext_Enter(self.context)
+            PyContext_Enter(context)
         except RuntimeError:    # somebody is inside that context already
             return self.wake()
         self.woken = True
         try:
-            if self.driven is not None:
-                self.driven.go_on(self, resumed)
+            if driven is not None:
+                driven.go_on(self, resumed)
             else:
-                self.callback(resumed)
+                forget(self)
+                callback(resumed)
         finally:
-            PyContext_Exit(self.context)
+            PyContext_Exit(context)
         return 0
 
     # what a Task asks of a future
@@ -84,10 +120,11 @@ cdef class Waiter:
         return self.loop
 
     def add_done_callback(self, callback, *, context=None):
-        self.callback = callback
-        self.context = context
         if self.woken:
             self.loop.call_soon(callback, self, context=context)
+        else:
+            self.callback = callback
+            self.context = context
 
     def cancel(self, msg=None):
         if self.driven is not None and self.driven.is_running:
@@ -120,8 +157,10 @@ cdef class Driven:
         """
         cdef PyObject *result = NULL
         cdef PySendResult kind
+        callback = waiter.callback
+        task = task_of(callback)
+        enter_task(waiter.loop, task)
         self.is_running = True
-        enter_task(waiter.loop, self.task)
         try:
             kind = PyIter_Send(self.coroutine, None, &result)
             self.outcome = <object> result
@@ -131,25 +170,29 @@ cdef class Driven:
             self.outcome = error
             self.kind = RAISED
         finally:
-            leave_task(waiter.loop, self.task)
             self.is_running = False
+            leave_task(waiter.loop, task)
         cancel_asked, waiter.cancel_asked = waiter.cancel_asked, False
-        if self.kind == YIELDED and self.outcome is waiter:
+        if cancel_asked and UNCANCEL_RESCINDS and not task.cancelling():
+            cancel_asked = False
+        asked_again = waiter._asyncio_future_blocking and not waiter.woken
+        if self.kind == YIELDED and self.outcome is waiter and asked_again:
             self.kind = NOTHING
             self.outcome = None
-            waiter.driven = self
+            waiter._asyncio_future_blocking = False
             if cancel_asked:
                 waiter.cancel(waiter.cancel_message)
-        elif self.kind == YIELDED:
-            waiter.callback(resumed)
-            if cancel_asked:
-                self.task.cancel(waiter.cancel_message)
-                self.task.uncancel()    # it was counted already
-        elif self.kind == RETURNED and cancel_asked:
+            return 0
+        forget(waiter)
+        if self.kind == RETURNED and cancel_asked:
             waiter.cancelled = True
-            waiter.callback(waiter)
-        else:
-            waiter.callback(resumed)
+            callback(waiter)
+            return 0
+        cancel_asked = cancel_asked and self.kind == YIELDED
+        callback(resumed)
+        if cancel_asked:
+            task.cancel(waiter.cancel_message)
+            task.uncancel()     # it was counted already
         return 0
 
     cdef PySendResult take_outcome(self, PyObject **result) except PYGEN_ERROR:
@@ -192,6 +235,9 @@ cdef class Driven:
 
     def __await__(self):
         return self
+
+    def __next__(self):
+        return self.send(None)
 
     def __getattr__(self, name):
         return getattr(self.coroutine, name)
